@@ -1,0 +1,112 @@
+"""Where we listen and where we call: addresses, networks and origins as values. Pure, no look-ups."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_LISTEN = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[^\[\]:/\s]*)):(?P<port>\d{1,5})")
+_DEFAULT_PORT = {"http": 80, "https": 443}
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether `host`, a name or an IP literal, can only mean this machine."""
+    name = host.lower().rstrip(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return bool((mapped or address).is_loopback)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A place to listen: `host` and `port`, or the `path` of a unix socket."""
+
+    host: str = ""
+    port: int = 0
+    path: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Read `host:port`, `[v6]:port`, `*:port` or `unix:/path`. Raises ValueError saying what is expected."""
+        if text.startswith("unix:"):
+            if not text.startswith("unix:/"):
+                raise ValueError("a unix socket is written unix:/absolute/path")
+            return cls(path=text.removeprefix("unix:"))
+        match = _LISTEN.fullmatch(text)
+        if match is None or int(match["port"]) > 65535:
+            raise ValueError("an address is written host:port, [v6]:port, *:port or unix:/path")
+        return cls(host=match["six"] or match["host"] or "*", port=int(match["port"]))
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Give the hosts to bind: `localhost` is both loopback addresses, `*` all addresses of both families."""
+        if self.host.lower() == "localhost":
+            return ("127.0.0.1", "::1")
+        return ("0.0.0.0", "::") if self.host == "*" else (self.host,)  # noqa: S104 - asked for by name
+
+    @property
+    def loopback(self) -> bool:
+        """Tell whether only this machine can reach it."""
+        return bool(self.path) or is_loopback(self.host)
+
+    def __str__(self) -> str:
+        if self.path:
+            return f"unix:{self.path}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """The origin that a route calls, and the base path there (without a final slash, `` for none)."""
+
+    scheme: str
+    host: str
+    port: int
+    base: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Upstream:
+        """Read an absolute http or https URL. Raises ValueError saying what is expected."""
+        try:
+            parts = urlsplit(text)
+            port = parts.port
+        except ValueError:
+            raise ValueError("this is not a URL") from None
+        if parts.scheme not in _DEFAULT_PORT or not parts.hostname:
+            raise ValueError("an upstream is an absolute URL, such as https://api.example.com/v1")
+        if parts.username is not None or parts.password is not None:
+            raise ValueError("a URL with credentials in it is refused: the credential adds them")
+        if parts.query or parts.fragment or "?" in text or "#" in text:
+            raise ValueError("an upstream ends with its path: no ? and no #")
+        if not parts.path.isascii() or re.search(r"[\x00-\x20\x7f\\]|(^|/)\.{1,2}(/|$)", parts.path):
+            raise ValueError("an upstream's path is plain ASCII without . or .. segments")
+        base = parts.path.rstrip("/")
+        return cls(parts.scheme, parts.hostname, _DEFAULT_PORT[parts.scheme] if port is None else port, base)
+
+    @property
+    def authority(self) -> str:
+        """Give the Host field's value: the port is left out where it is the scheme's own."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _DEFAULT_PORT[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def origin(self) -> str:
+        """Give scheme, host and port as one text, for comparing and for building URLs."""
+        return f"{self.scheme}://{self.authority}"
+
+    @property
+    def in_clear(self) -> bool:
+        """Tell whether tokens would cross a network unencrypted."""
+        return self.scheme == "http" and not is_loopback(self.host)
+
+    def __str__(self) -> str:
+        return self.origin + self.base

@@ -1,0 +1,192 @@
+"""What a person may write in config.yaml: one pydantic model a mapping, and so its JSON Schema.
+
+Validators here look at one value; what ties keys together is `load.py`'s. No message repeats a value.
+Names follow RFC 6749 for OAuth, and nginx's directives for time-outs and buffers.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
+
+from ..secret import Secret
+from .address import Address, Upstream
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SIZE = re.compile(r"(\d+)\s*([kmg]?)(?:i?b)?", re.IGNORECASE)
+_BYTES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+_METHOD = re.compile(r"[A-Z][A-Z0-9_-]*")
+_PREFIX = re.compile(r"/|(?:/[A-Za-z0-9._~!$&'()*+,=:@-]+)+")
+_HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\]")
+_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 section 3.3
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+
+
+def _duration(value: Any) -> float:
+    match = _DURATION.fullmatch(str(value).strip()) if not isinstance(value, bool) else None
+    if match is None:
+        raise ValueError("a duration is a number of seconds, or one with a unit: 500ms, 20s, 5m, 1h, 1d")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def _size(value: Any) -> int:
+    match = _SIZE.fullmatch(str(value).strip()) if not isinstance(value, bool) else None
+    if match is None:
+        raise ValueError("a size is a number of bytes, or one with a unit: 64k, 16m, 1g")
+    return int(match[1]) * _BYTES[match[2].lower()]
+
+
+def _secret(value: Any) -> Secret:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ValueError("a secret is a text: put it in quotes")  # noqa: TRY004 - pydantic wants ValueError
+    text = str(value).strip()
+    if not text.isprintable():
+        raise ValueError("a secret has no control characters and no line breaks")
+    return Secret(text)
+
+
+def _addresses(value: Any) -> tuple[Address, ...]:
+    items = value if isinstance(value, list) else [value]
+    if not items or not all(isinstance(item, str) for item in items):
+        raise ValueError("an address is written host:port or unix:/path, or a list of such")
+    return tuple(Address.parse(item.strip()) for item in items)
+
+
+def _admin(value: Any) -> tuple[Address, ...]:
+    return () if value in (None, "") else _addresses(value)
+
+
+def _url(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("a URL is a text")  # noqa: TRY004 - pydantic wants ValueError
+    text = value.strip()
+    if text:
+        Upstream.parse(text.partition("?")[0])
+    return text
+
+
+def _prefix(value: Any) -> str:
+    if not isinstance(value, str) or not _PREFIX.fullmatch(value.rstrip("/") or value):
+        raise ValueError("a prefix is a path of whole segments, such as /readycloud, without %, ?, # or //")
+    prefix = value.rstrip("/") or "/"
+    if any(segment in (".", "..") for segment in prefix.split("/")):
+        raise ValueError("a prefix has no . or .. segment")
+    return prefix
+
+
+def _hostname(value: Any) -> str:
+    if not isinstance(value, str) or not _HOST.fullmatch(value):
+        raise ValueError("a host is a name without a port, such as readycloud.internal")
+    return value.lower()
+
+
+def _methods(value: Any) -> tuple[str, ...]:
+    items = value if isinstance(value, list) else [value]
+    if not items or not all(isinstance(item, str) and _METHOD.fullmatch(item.upper()) for item in items):
+        raise ValueError("methods is a list such as [GET, HEAD]")
+    return tuple(dict.fromkeys(item.upper() for item in items))
+
+
+def _scopes(value: Any) -> tuple[str, ...]:
+    items = re.split(r"[\s,]+", value.strip()) if isinstance(value, str) else value
+    if not isinstance(items, list) or not all(isinstance(i, str) and (_SCOPE.fullmatch(i) or not i) for i in items):
+        raise ValueError("scopes is a list of names, such as [order, company-read_only]")
+    return tuple(item for item in items if item)
+
+
+def _paths(value: Any) -> tuple[str, ...]:
+    items = value if isinstance(value, list) else [value]
+    return tuple(_prefix(item) for item in items)
+
+
+_TEXT_OR_NUMBER = WithJsonSchema({"type": ["string", "number"]})
+_TEXT = WithJsonSchema({"type": "string"})
+_TEXT_OR_LIST = WithJsonSchema({"type": ["string", "array"], "items": {"type": "string"}})
+_NULLABLE_TEXT_OR_LIST = WithJsonSchema({"type": ["string", "array", "null"], "items": {"type": "string"}})
+
+Duration = Annotated[float, BeforeValidator(_duration), _TEXT_OR_NUMBER]
+Size = Annotated[int, BeforeValidator(_size), _TEXT_OR_NUMBER]
+SecretText = Annotated[Secret, PlainValidator(_secret), WithJsonSchema({"type": ["string", "integer"]})]
+Url = Annotated[str, BeforeValidator(_url), WithJsonSchema({"type": "string", "format": "uri"})]
+Addresses = Annotated[tuple[Address, ...], PlainValidator(_addresses), _TEXT_OR_LIST]
+AdminAddresses = Annotated[tuple[Address, ...], PlainValidator(_admin), _NULLABLE_TEXT_OR_LIST]
+Prefix = Annotated[str, BeforeValidator(_prefix), _TEXT]
+Hostname = Annotated[str, BeforeValidator(_hostname), _TEXT]
+Methods = Annotated[tuple[str, ...], PlainValidator(_methods), _TEXT_OR_LIST]
+Scopes = Annotated[tuple[str, ...], PlainValidator(_scopes), _TEXT_OR_LIST]
+Paths = Annotated[tuple[str, ...], PlainValidator(_paths), _TEXT_OR_LIST]
+Name = Annotated[str, Field(pattern=NAME)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True, arbitrary_types_allowed=True)
+
+
+class Provider(_Model):
+    """How a vendor signs in, renews, is called, and says "rejected"."""
+
+    extends: str | None = Field(None, description="a preset or another provider to start from")
+    upstream: Url = Field("", description="the API's origin, with a base path where it has one")
+    authorize_url: Url = ""
+    token_url: Url = ""
+    grant: Literal["authorization_code", "implicit", "client_credentials", "manual"] = "authorization_code"
+    renew: Literal["refresh_token", "client_credentials", "none"] = "refresh_token"
+    token_request: Literal["form", "json"] = "form"  # noqa: S105 - no secret
+    client_auth: Literal["body", "basic", "none"] = "body"
+    token_parameters: tuple[str, ...] = Field((), description="query parameters in which this vendor takes a token")
+    jsonp_parameter: str = Field("", description="query parameter that wraps answers, errors as 200 among them")
+    invalid_grant_descriptions: tuple[str, ...] = Field(
+        (), description="how an error_description begins that means a dead refresh token"
+    )
+    oauth_paths: Paths = Field((), description="paths at the upstream that are never proxied, nor what is below them")
+    insecure_http: bool = Field(False, description="allow http:// beyond loopback")
+
+
+class Credential(_Model):
+    """One named grant at a provider."""
+
+    provider: str = Field(description="readycloud, readycloud-v1, cloud66, cloud66-v2, onecloud, or one of yours")
+    client_id: str = ""
+    client_secret: SecretText = Secret("")
+    scopes: Scopes = ()
+    redirect_uri: Url = "http://127.0.0.1:8081/callback"
+
+
+class Route(_Model):
+    """Where local requests match, and where they go. At least one of prefix, host and listen."""
+
+    name: str | None = None
+    prefix: Prefix | None = None
+    host: Hostname | None = None
+    listen: Addresses | None = None
+    credential: str
+    upstream: Url | None = Field(None, description="at the provider's origin; default: the provider's")
+    methods: Methods | None = Field(None, description="which methods pass; default: all")
+
+
+class ConfigFile(_Model):
+    """config.yaml, whole."""
+
+    listen: Addresses = (Address("localhost", 8080),)
+    admin: AdminAddresses = (Address("localhost", 8081),)
+    store: str = Field("sqlite:tokens.db", description="where tokens are kept, beside this file")
+    anonymous: Annotated[Any, WithJsonSchema({"type": ["string", "array", "null"], "items": {"type": "string"}})] = None
+    credentials: dict[Name, Credential] = Field(default_factory=dict)
+    routes: tuple[Route, ...] = ()
+    providers: dict[Name, Provider] = Field(default_factory=dict)
+
+    renewal_guard: Duration = Field(30.0, description="least age at which a renewed token that is rejected is renewed")
+    exchange_timeout: Duration = Field(20.0, gt=0, description="for one call of a token endpoint, in all")
+    proxy_connect_timeout: Duration = Field(10.0, gt=0, description="look-up, connection and TLS")
+    proxy_read_timeout: Duration = Field(60.0, gt=0, description="between two reads from the upstream")
+    keepalive_timeout: Duration = Field(75.0, ge=0, description="idle caller connections")
+    shutdown_timeout: Duration = Field(20.0, ge=0, description="for requests in flight when told to stop")
+    client_body_buffer_size: Size = Field(64 << 10, description="request body kept in memory for replay")
+    replay_limit: Size = Field(16 << 20, description="request body kept for replay at all; beyond memory on disk")
+    spool_dir: str | None = Field(None, description="where request bodies are spooled; default: beside the store")
+    spool_limit: Size = Field(1 << 30, description="for all spooled bodies together")
+    log_format: Literal["text", "json"] = "text"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"

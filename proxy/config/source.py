@@ -1,0 +1,199 @@
+"""YAML text → plain data, with the line of every key, and `${…}` expanded.
+
+Knows YAML and the environment, nothing of what the keys mean. It never stops at the first problem, and no message
+repeats a value: a value may be a secret that stands in the wrong place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+KeyPath = tuple[str | int, ...]
+
+_REFERENCE = re.compile(r"\$(?P<escape>\$\{)|\$\{(?P<body>[^{}]*)\}")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with a configuration: where it stands and what to do about it."""
+
+    file: str
+    line: int
+    key: str
+    message: str
+    warning: bool = False
+
+    def __str__(self) -> str:
+        kind = "warning: " if self.warning else ""
+        where = f"{self.key}: " if self.key else ""
+        return f"{self.file}:{self.line}: {where}{kind}{self.message}"
+
+
+def dotted(path: KeyPath) -> str:
+    """Write a key path as `routes.0.prefix`."""
+    return ".".join(str(part) for part in path)
+
+
+@dataclass(slots=True)
+class Source:
+    """A configuration file as read: `data`, the line of each key path, and what was wrong on the way.
+
+    Checking goes by stages. What one stage found wrong is left out of the next, and so are the problems that would
+    only follow from it: a later report at the same key, above it or below it is dropped.
+    """
+
+    path: Path
+    data: Any = None
+    lines: dict[KeyPath, int] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    _current: set[KeyPath] = field(default_factory=set)
+    _settled: set[KeyPath] = field(default_factory=set)
+
+    def line(self, path: KeyPath) -> int:
+        """Give the line of `path`, or of the nearest key above it."""
+        while path and path not in self.lines:
+            path = path[:-1]
+        return self.lines.get(path, 1)
+
+    def report(self, path: KeyPath, message: str, *, warning: bool = False) -> None:
+        """Add a problem found at `path`, unless it follows from one of an earlier stage."""
+        if any(path[: len(other)] == other or (path and other[: len(path)] == path) for other in self._settled):
+            return
+        self._current.add(path)
+        self.problems.append(Problem(str(self.path), self.line(path), dotted(path), message, warning))
+
+    def next_stage(self) -> None:
+        """Let what was found so far explain what comes."""
+        self._settled |= self._current - {()}
+
+
+def read_source(path: Path, environ: Mapping[str, str]) -> Source:
+    """Read and expand the file at `path`. Problems, an unreadable file among them, are in the result."""
+    source = Source(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        source.report((), "there is no such file: give one with -c, or set BEARER_PROXY_CONFIG")
+        return source
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        source.report((), f"cannot be read: {reason}")
+        return source
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        what = getattr(error, "problem", None) or "this is not YAML"
+        source.problems.append(Problem(str(path), mark.line + 1 if mark else 1, "", f"not valid YAML: {what}"))
+        return source
+    source.data = {} if root is None else _Walk(source, environ).value(root, ())
+    return source
+
+
+class _Walk:
+    """Turns YAML nodes into data once each, noting lines and duplicate keys."""
+
+    def __init__(self, source: Source, environ: Mapping[str, str]) -> None:
+        self._source = source
+        self._environ = environ
+        self._loader = yaml.SafeLoader("")
+        self._open: set[int] = set()
+        self._own_keys: dict[int, list[str]] = {}
+
+    def value(self, node: yaml.Node, path: KeyPath) -> Any:
+        if id(node) in self._open:
+            self._source.report(path, "an anchor may not contain itself")
+            return None
+        self._open.add(id(node))
+        try:
+            if isinstance(node, yaml.MappingNode):
+                return self._mapping(node, path)
+            if isinstance(node, yaml.SequenceNode):
+                return [self._item(item, (*path, index)) for index, item in enumerate(node.value)]
+            return self._scalar(node, path)
+        finally:
+            self._open.discard(id(node))
+
+    def _item(self, node: yaml.Node, path: KeyPath) -> Any:
+        self._source.lines[path] = node.start_mark.line + 1
+        return self.value(node, path)
+
+    def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:
+        own = self._flatten(node, path)
+        result: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                self._source.report(path, "a key must be a plain word")
+                continue
+            key = str(key_node.value)
+            here = (*path, key)
+            self._source.lines[here] = key_node.start_mark.line + 1
+            if own.count(key) > 1 and key in result:
+                self._source.report(here, "this key stands here twice")
+            result[key] = self.value(value_node, here)
+        return result
+
+    def _flatten(self, node: yaml.MappingNode, path: KeyPath) -> list[str]:
+        """Resolve `<<` in place, once a node, and give the keys that stood there before."""
+        if id(node) not in self._own_keys:
+            self._own_keys[id(node)] = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+            try:
+                self._loader.flatten_mapping(node)
+            except yaml.YAMLError:
+                self._source.report(path, "<< takes a mapping, or a list of mappings")
+        return self._own_keys[id(node)]
+
+    def _scalar(self, node: yaml.Node, path: KeyPath) -> Any:
+        if "${" in node.value:
+            return self._expand(node.value, path)
+        try:
+            return self._loader.construct_object(node)
+        except (yaml.YAMLError, ValueError):
+            self._source.report(path, "this value has no meaning here: put it in quotes if it is a text")
+            return None
+
+    def _expand(self, text: str, path: KeyPath) -> str:
+        def put(match: re.Match[str]) -> str:
+            if match["escape"]:
+                return "${"
+            return self._reference(match["body"], path)
+
+        expanded = _REFERENCE.sub(put, text)
+        if "${" in _REFERENCE.sub("", text):
+            self._source.report(path, "a ${ without its }: write $${ for the two characters themselves")
+        return expanded
+
+    def _reference(self, body: str, path: KeyPath) -> str:
+        name, has_default, default = body.partition(":-")
+        if name.startswith("file:"):
+            return self._file(name.removeprefix("file:"), default if has_default else None, path)
+        if not _NAME.fullmatch(name):
+            self._source.report(path, "not a variable's name in ${…}: use ${NAME}, ${NAME:-default} or ${file:PATH}")
+            return ""
+        value = self._environ.get(name)
+        if has_default:
+            return value or default
+        if value is None:
+            self._source.report(path, f"the environment variable {name} is not set: set it, or write ${{{name}:-}}")
+            return ""
+        return value
+
+    def _file(self, name: str, default: str | None, path: KeyPath) -> str:
+        file = self._source.path.parent / name
+        try:
+            return file.read_text(encoding="utf-8").rstrip("\r\n")
+        except FileNotFoundError:
+            if default is not None:
+                return default
+            self._source.report(path, f"there is no file {name} to read this value from")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+            self._source.report(path, f"the file {name} cannot be read: {reason}")
+        return ""

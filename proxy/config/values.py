@@ -1,0 +1,92 @@
+"""The configuration as the program reads it: frozen, resolved, free of defaults still to be applied.
+
+It flows down from the composition root. Nothing here reads a file or the environment.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..secret import Secret
+from .address import Address, Network, Upstream
+from .model import Provider
+
+
+@dataclass(frozen=True, slots=True)
+class Anonymous:
+    """Who may call without a key: callers from `networks`; None lets everybody."""
+
+    networks: tuple[Network, ...] | None
+
+    def admits(self, peer: str) -> bool:
+        """Tell whether a caller at IP address `peer` (empty for a unix socket) may call."""
+        if self.networks is None or not peer:
+            return True
+        address = ipaddress.ip_address(peer.partition("%")[0])
+        address = getattr(address, "ipv4_mapped", None) or address
+        return any(address in network for network in self.networks)
+
+
+LOOPBACK_ONLY = Anonymous((ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128")))
+EVERYBODY = Anonymous(None)
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialConfig:
+    """A credential with its provider resolved. `missing` names what it needs and lacks; then it cannot serve."""
+
+    name: str
+    provider: Provider
+    client_id: str = ""
+    client_secret: Secret = field(default_factory=lambda: Secret(""))
+    scopes: tuple[str, ...] = ()
+    redirect_uri: str = ""
+    missing: tuple[str, ...] = ()
+    provider_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RouteConfig:
+    """Where requests match and where they go. `upstream` is None while the credential lacks one."""
+
+    name: str
+    credential: str
+    upstream: Upstream | None
+    prefix: str = "/"
+    host: str = ""
+    listen: tuple[Address, ...] = ()
+    methods: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Durations in seconds, sizes in bytes."""
+
+    renewal_guard: float = 30.0
+    exchange_timeout: float = 20.0
+    connect_timeout: float = 10.0
+    read_timeout: float = 60.0
+    keepalive_timeout: float = 75.0
+    shutdown_timeout: float = 20.0
+    body_buffer_size: int = 64 << 10
+    replay_limit: int = 16 << 20
+    spool_limit: int = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything that a command needs to know."""
+
+    path: Path
+    listen: tuple[Address, ...]
+    admin: tuple[Address, ...]
+    store: Path
+    spool_dir: Path
+    anonymous: Anonymous
+    credentials: dict[str, CredentialConfig]
+    routes: tuple[RouteConfig, ...]
+    limits: Limits
+    log_format: str = "text"
+    log_level: str = "info"

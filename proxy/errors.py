@@ -1,0 +1,247 @@
+"""Every error of ours, one tree. Each holds its fields, builds its own text, and maps to one status or exit code.
+
+    BearerProxyError
+      ConfigError            the configuration cannot be used          exit 2
+      StoreError             the token store cannot be used            exit 1
+        StoreBusyError       another process holds it                  exit 1
+      ListenError            an address cannot be listened on          exit 1
+      TokenFormatError       what was pasted holds no usable token     exit 1
+      RequestError           answered to a caller, with a status
+        CallerError          the caller's request                      4xx
+        CredentialError      no usable token                           503
+          NotConfiguredError   the configuration lacks something
+          LoginRequiredError   only a person can help
+          RenewalGuardedError  renewed too recently to renew again
+          RenewalDelayedError  renewal is backing off; Retry-After
+        UpstreamError        the upstream did not answer               502, 504
+
+A text here never holds a token, a query value, or words of a library or a vendor.
+Proxy-Status error types are RFC 9209's (section 2.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+Side = Literal["caller", "proxy", "token endpoint", "upstream"]
+
+
+class BearerProxyError(Exception):
+    """The root. `exit_code` is what a command ends with."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class ConfigError(BearerProxyError):
+    """The configuration has problems, each a line of its own."""
+
+    exit_code = 2
+
+    def __init__(self, problems: Sequence[object]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in problems))
+
+
+class StoreError(BearerProxyError):
+    """The token store cannot be used; nothing was changed in it."""
+
+
+class StoreBusyError(StoreError):
+    """Another process holds what is needed, and did not let go in time."""
+
+
+class ListenError(BearerProxyError):
+    """An address cannot be listened on."""
+
+
+class TokenFormatError(BearerProxyError):
+    """A pasted text or an answer holds no usable token."""
+
+
+class RequestError(BearerProxyError):
+    """Answered to the caller as problem+json. `error` is the machine's word, the text is the person's."""
+
+    status: ClassVar[int] = 500
+    error: ClassVar[str] = "internal_error"
+    proxy_error: ClassVar[str] = "proxy_internal_error"
+    side: ClassVar[Side] = "proxy"
+    retry_after: int | None = None
+
+    def __init__(self, description: str = "the proxy failed; its log says more") -> None:
+        self.description = description
+        super().__init__(description)
+
+
+class CallerError(RequestError):
+    """The caller's request cannot be forwarded."""
+
+    status = 400
+    error = "invalid_request"
+    proxy_error = "http_request_error"
+    side = "caller"
+
+
+class BadTargetError(CallerError):
+    """The request target is malformed or would leave its route (D3)."""
+
+
+class ForbiddenPathError(CallerError):
+    """The path is one of the vendor's OAuth endpoints (D3)."""
+
+    status = 403
+    error = "forbidden_path"
+    proxy_error = "http_request_denied"
+
+
+class CallerNotAdmittedError(CallerError):
+    """The caller's address is not one that `anonymous` admits."""
+
+    status = 403
+    error = "access_denied"
+    proxy_error = "http_request_denied"
+
+
+class NoRouteError(CallerError):
+    """No route matches."""
+
+    status = 404
+    error = "no_route"
+    proxy_error = "destination_not_found"
+
+
+class MethodNotAllowedError(CallerError):
+    """The route does not pass this method. `allow` is for the Allow field."""
+
+    status = 405
+    error = "method_not_allowed"
+    proxy_error = "http_request_denied"
+
+    def __init__(self, description: str, allow: Sequence[str]) -> None:
+        self.allow = tuple(sorted(allow))
+        super().__init__(description)
+
+
+class MethodNotImplementedError(CallerError):
+    """A method that this proxy never forwards: CONNECT, TRACE."""
+
+    status = 501
+    error = "method_not_implemented"
+
+
+class ShuttingDownError(RequestError):
+    """The proxy is stopping."""
+
+    status = 503
+    error = "shutting_down"
+    retry_after = 1
+
+
+class CredentialError(RequestError):
+    """There is no token that the upstream would take. `credential` names whose."""
+
+    status = 503
+    error = "credential_unavailable"
+    proxy_error = "proxy_configuration_error"
+
+    def __init__(self, credential: str, description: str) -> None:
+        self.credential = credential
+        super().__init__(description)
+
+
+class NotConfiguredError(CredentialError):
+    """The configuration lacks something that this credential needs."""
+
+    error = "not_configured"
+
+    def __init__(self, credential: str, missing: Sequence[str]) -> None:
+        self.missing = tuple(missing)
+        super().__init__(credential, f"{credential} is not configured: it lacks {', '.join(missing)}")
+
+
+class LoginRequiredError(CredentialError):
+    """Only a person can help: the text begins `login required`."""
+
+    error = "login_required"
+
+    def __init__(self, credential: str, reason: str) -> None:
+        self.reason = reason
+        super().__init__(credential, f"login required for {credential}: {reason}")
+
+
+class RenewalGuardedError(CredentialError):
+    """The rejected token was renewed so recently that another renewal would not help (T8)."""
+
+    error = "renewal_guarded"
+
+
+class RenewalDelayedError(CredentialError):
+    """A renewal failed in passing and waits until it is tried again (T5, T7)."""
+
+    error = "renewal_delayed"
+    side = "token endpoint"
+
+    def __init__(self, credential: str, description: str, retry_after: float) -> None:
+        self.retry_after = max(1, round(retry_after + 0.5))
+        super().__init__(credential, description)
+
+
+class UpstreamError(RequestError):
+    """The upstream gave no answer that could be passed on."""
+
+    status = 502
+    error = "upstream_error"
+    proxy_error = "destination_unavailable"
+    side = "upstream"
+
+
+class UpstreamDnsError(UpstreamError):
+    """The upstream's name has no address."""
+
+    proxy_error = "dns_error"
+
+
+class UpstreamRefusedError(UpstreamError):
+    """The upstream cannot be connected to."""
+
+    proxy_error = "connection_refused"
+
+
+class UpstreamTlsError(UpstreamError):
+    """TLS with the upstream failed."""
+
+    proxy_error = "tls_protocol_error"
+
+
+class UpstreamCertificateError(UpstreamTlsError):
+    """The upstream's certificate is not trusted."""
+
+    proxy_error = "tls_certificate_error"
+
+
+class UpstreamTerminatedError(UpstreamError):
+    """The upstream closed the connection before its answer was complete."""
+
+    proxy_error = "connection_terminated"
+
+
+class UpstreamProtocolError(UpstreamError):
+    """The upstream's answer is not HTTP that we understand."""
+
+    proxy_error = "http_protocol_error"
+
+
+class UpstreamConnectTimeoutError(UpstreamError):
+    """Connecting to the upstream took too long."""
+
+    status = 504
+    error = "upstream_timeout"
+    proxy_error = "connection_timeout"
+
+
+class UpstreamReadTimeoutError(UpstreamError):
+    """The upstream did not answer in time."""
+
+    status = 504
+    error = "upstream_timeout"
+    proxy_error = "http_response_timeout"

@@ -1,0 +1,127 @@
+"""All credentials of one configuration on one store: the front door of the credential core.
+
+Opens the store, keeps a keeper for each credential, hears what other processes store within a second, and at the end
+waits for exchanges under way before it closes the store (T3).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from ..config import Config
+from ..errors import StoreError
+from . import policy
+from .exchange import TokenEndpoint
+from .health import Health
+from .keeper import Keeper
+from .record import Origin, Record, Tokens
+from .store import Store
+
+LOG = logging.getLogger("bearer_proxy.credentials")
+
+_LISTEN_EVERY = 0.3  # seconds between two looks whether another process has stored something
+
+
+class CredentialCore:
+    """Gives the keeper of each credential. Made by `open_core`."""
+
+    def __init__(self, config: Config, store: Store, *, clock: Callable[[], float] = time.time) -> None:
+        self.store = store
+        self.store_trouble = ""
+        exchange = TokenEndpoint(config.limits.exchange_timeout, clock=clock)
+        self._clock = clock
+        self._keepers = {
+            name: Keeper(credential, store, exchange, config.limits, clock=clock)
+            for name, credential in config.credentials.items()
+        }
+        self._listener: asyncio.Task[None] | None = None
+
+    def keeper(self, name: str) -> Keeper:
+        """Give the keeper of a credential that the configuration names."""
+        return self._keepers[name]
+
+    def health(self) -> list[Health]:
+        """Tell how every credential is."""
+        return [keeper.health() for keeper in self._keepers.values()]
+
+    async def health_beside_others(self) -> list[Health]:
+        """Tell how every credential is where another process may be serving: a mark under a held lock is no crash."""
+        health = []
+        for name, keeper in self._keepers.items():
+            one = keeper.health()
+            if one.record.marked_at is not None:
+                lock = self.store.lock(name)
+                one = replace(one, renewing=not lock.try_acquire())
+                lock.release()
+            health.append(one)
+        return health
+
+    async def load(self) -> None:
+        """Read all records. Raises `StoreError`."""
+        for keeper in self._keepers.values():
+            await keeper.load()
+
+    def start(self) -> None:
+        """Begin to renew ahead of time, and to hear what other processes store."""
+        for keeper in self._keepers.values():
+            keeper.start()
+        self._listener = asyncio.create_task(self._listen(), name="listen for other processes")
+
+    async def put(self, name: str, tokens: Tokens, origin: Origin) -> Record:
+        """Store tokens that a person brought, as the next generation, under the credential's lock (T1)."""
+        return await self._change(name, lambda before: policy.accepted(before, tokens, origin, self._clock()))
+
+    async def forget(self, name: str) -> Record:
+        """Forget a credential's tokens, as the next generation, under its lock (T1)."""
+        return await self._change(name, lambda before: policy.logged_out(before, self._clock()))
+
+    async def stop(self) -> None:
+        """Stop renewing, and wait for exchanges under way to end and be saved (T3)."""
+        if self._listener is not None:
+            self._listener.cancel()
+            await asyncio.wait([self._listener])
+        await asyncio.gather(*(keeper.stop() for keeper in self._keepers.values()))
+
+    async def _change(self, name: str, change: Callable[[Record], Record]) -> Record:
+        async with self.store.lock(name):
+            record = change(await self.store.read(name))
+            await self.store.write(record)
+        await self.keeper(name).look_again()
+        return record
+
+    async def _listen(self) -> None:
+        """Read again what another process has changed; while the store is down, say so and go on trying."""
+        seen = -1
+        while True:
+            try:
+                version = await self.store.version()
+                if version != seen:
+                    for keeper in self._keepers.values():
+                        await keeper.look_again()
+                    seen = version
+                self.store_trouble = ""
+            except StoreError as error:
+                if not self.store_trouble:
+                    LOG.error("%s", error)
+                self.store_trouble = str(error)
+            await asyncio.sleep(_LISTEN_EVERY)
+
+
+@asynccontextmanager
+async def open_core(config: Config, *, clock: Callable[[], float] = time.time) -> AsyncIterator[CredentialCore]:
+    """Open the store and read the credentials; at the end wait for exchanges, then close. Raises `StoreError`."""
+    store = await Store.open(config.store)
+    try:
+        core = CredentialCore(config, store, clock=clock)
+        await core.load()
+        try:
+            yield core
+        finally:
+            await core.stop()
+    finally:
+        await store.close()

@@ -1,0 +1,136 @@
+"""One call of a token endpoint: the request built, sent once on a connection of its own, the answer judged.
+
+Never retried here and no redirect followed: a refresh token that works once must not be sent twice by accident. What
+counts is how far it got: until a connection stands nothing was sent, from then on something may have been (T5).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote_plus, urlencode
+
+import aiohttp
+
+from .. import __version__
+from ..config import CredentialConfig
+from ..secret import Secret
+from .answers import MAX_ANSWER, Outcome, Passing, Uncertain, read_answer
+
+Exchange = Callable[[CredentialConfig, Secret | None], Awaitable[Outcome]]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class TokenRequest:
+    """A token request ready to be sent. It holds secrets and so has no telling repr."""
+
+    url: str
+    headers: dict[str, str]
+    body: bytes
+
+
+def build_request(credential: CredentialConfig, refresh_token: Secret | None) -> TokenRequest:
+    """Build the request that renews with `refresh_token`, or without one by client credentials (RFC 6749, 4.4, 6)."""
+    provider = credential.provider
+    secret = credential.client_secret.reveal()
+    headers = {"Accept": "application/json", "User-Agent": f"bearer-proxy/{__version__}"}
+    if refresh_token is not None:
+        # No scope: it would ask for what was granted anyway, and ReadyCloud's server fails on it.
+        fields = {"grant_type": "refresh_token", "refresh_token": refresh_token.reveal()}
+    else:
+        fields = {"grant_type": "client_credentials"}
+        if credential.scopes:
+            fields["scope"] = " ".join(credential.scopes)
+    if provider.client_auth == "basic":
+        pair = f"{quote_plus(credential.client_id)}:{quote_plus(secret)}"  # RFC 6749 section 2.3.1
+        headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
+    else:
+        fields["client_id"] = credential.client_id
+        if provider.client_auth == "body":
+            fields["client_secret"] = secret
+    if provider.token_request == "json":  # noqa: S105 - no secret
+        headers["Content-Type"] = "application/json"
+        return TokenRequest(provider.token_url, headers, json.dumps(fields).encode())
+    headers["Content-Type"] = "application/x-www-form-urlencoded"
+    return TokenRequest(provider.token_url, headers, urlencode(fields).encode())
+
+
+class TokenEndpoint:
+    """Calls token endpoints. `timeout` seconds for the whole of one exchange."""
+
+    def __init__(self, timeout: float, *, clock: Callable[[], float] = time.time) -> None:
+        self._timeout = timeout
+        self._clock = clock
+
+    async def __call__(self, credential: CredentialConfig, refresh_token: Secret | None) -> Outcome:
+        """Make one exchange and give its outcome, whatever happens but cancellation."""
+        call = _Call(build_request(credential, refresh_token))
+        try:
+            async with asyncio.timeout(self._timeout):
+                status, headers, body = await call.make()
+        except TimeoutError:
+            return call.failed(f"the token endpoint did not answer in {self._timeout:g} s")
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return call.failed(_why(error))
+        if body is None:
+            return Uncertain("the token endpoint's answer is too long")
+        return read_answer(status, headers, body, credential.provider, self._clock())
+
+
+class _Call:
+    """One request on a fresh connection, remembering whether the connection ever stood."""
+
+    def __init__(self, request: TokenRequest) -> None:
+        self._request = request
+        self._connected = False
+
+    async def make(self) -> tuple[int, Any, bytes | None]:
+        """Give status, headers and body; None for a body that is longer than an answer may be."""
+        trace = aiohttp.TraceConfig()
+        trace.on_connection_create_end.append(self._on_connected)
+        async with (
+            aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(force_close=True),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=None),
+                trace_configs=[trace],
+            ) as session,
+            session.post(
+                self._request.url, data=self._request.body, headers=self._request.headers, allow_redirects=False
+            ) as response,
+        ):
+            body = bytearray()
+            async for chunk in response.content.iter_any():
+                body += chunk
+                if len(body) > MAX_ANSWER:
+                    return response.status, response.headers, None
+            return response.status, response.headers, bytes(body)
+
+    def failed(self, reason: str) -> Outcome:
+        """Give the outcome of a call that brought no complete answer."""
+        return Uncertain(reason) if self._connected else Passing(reason)
+
+    async def _on_connected(self, *_: object) -> None:
+        self._connected = True
+
+
+def _why(error: Exception) -> str:
+    """Say in our words why a call failed: a library's words may hold what was sent."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return "the token endpoint's certificate is not trusted"
+    if isinstance(error, aiohttp.ClientSSLError):
+        return "TLS with the token endpoint failed"
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "the token endpoint's name cannot be resolved"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        refused = isinstance(error.os_error, ConnectionRefusedError)
+        return "the token endpoint refuses connections" if refused else "the token endpoint cannot be reached"
+    if isinstance(error, socket.gaierror):
+        return "the token endpoint's name cannot be resolved"
+    return "the connection to the token endpoint broke before its answer was complete"

@@ -1,0 +1,286 @@
+"""One credential, kept alive: its current token, and one exchange at a time for everybody who needs a newer one.
+
+`current()` gives a token snapshot, `replace(rejected)` one of a newer generation; what to do is `policy.py`'s, this
+module acts on it. An exchange runs in a task that belongs to the keeper (T3): callers wait on it shielded, and read the
+result from the record when it is over. The order of an exchange, so that a crash at any point is survived:
+
+    lock → read the store and decide again (T1, T2) → mark committed (T5) → exchange → tokens committed (T4) → unlock
+
+Tokens that cannot be saved stay in memory with the lock held until they are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from typing import Any
+
+from ..config import CredentialConfig, Limits
+from ..errors import CredentialError, LoginRequiredError, NotConfiguredError, StoreError
+from . import policy
+from .answers import Granted, Outcome, Passing, Uncertain
+from .exchange import Exchange
+from .health import Health
+from .policy import Need, Terms
+from .record import Origin, Record, Snapshot
+from .store import CredentialLock, Store
+
+LOG = logging.getLogger("bearer_proxy.exchange")
+
+_SAVE_AGAIN = 2.0  # seconds between two tries to save tokens that could not be saved
+_LONGEST_SLEEP = 30.0  # seconds: a machine that slept is noticed at least as soon as this
+_LOCK_GRACE = 5.0  # seconds beyond an exchange's own time that a lock is waited for
+
+
+class Keeper:
+    """Keeps one credential. `clock` gives seconds since the epoch, `chance` a number from 0 to 1."""
+
+    def __init__(
+        self,
+        config: CredentialConfig,
+        store: Store,
+        exchange: Exchange,
+        limits: Limits,
+        *,
+        clock: Callable[[], float] = time.time,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.config = config
+        self._terms = Terms.of(config, limits.renewal_guard)
+        self._store = store
+        self._exchange = exchange
+        self._lock_timeout = limits.exchange_timeout + _LOCK_GRACE
+        self._clock = clock
+        self._chance = chance
+        self._record = Record(name=config.name)
+        self._lock: CredentialLock = store.lock(config.name)
+        self._flight: asyncio.Task[None] | None = None
+        self._saver: asyncio.Task[None] | None = None
+        self._ahead: asyncio.Task[None] | None = None
+        self._notes: set[asyncio.Task[None]] = set()
+        self._changed = asyncio.Event()
+        self._replay_counted = -1
+        self._stopping = False
+
+    async def load(self) -> None:
+        """Read the record. Raises `StoreError`."""
+        self._record = await self._store.read(self.config.name)
+
+    def start(self) -> None:
+        """Begin to renew ahead of time (T9). A client that was refused before is tried again (T6)."""
+        self._terms = replace(self._terms, since=self._clock())
+        self._ahead = asyncio.create_task(self._renew_ahead(), name=f"renew {self.config.name} ahead of time")
+
+    async def current(self) -> Snapshot:
+        """Give a token to send. Raises the `CredentialError` that says why there is none."""
+        return await self._obtain(None)
+
+    async def replace(self, rejected: int) -> Snapshot:
+        """Give a token of a generation newer than `rejected`, which the upstream refused.
+
+        Raises `CredentialError`: what to answer, or to add to the vendor's own answer.
+        """
+        return await self._obtain(rejected)
+
+    def replayed(self, generation: int, *, accepted: bool) -> None:
+        """Hear how a replay with the token of `generation` went, for the guard time of T8."""
+        record = self._record
+        if generation != record.generation or record.origin is not Origin.EXCHANGE:
+            return
+        if accepted:
+            guard = 0.0
+        elif self._replay_counted != generation:
+            guard = policy.grown_guard(record, self._terms)
+            self._replay_counted = generation
+        else:
+            return
+        if guard != record.guard:
+            self._adopt(replace(record, guard=guard))
+            self._note(self._save_guard(generation, guard))
+
+    async def refresh(self) -> Health:
+        """Make one exchange now because a person asks (T6). Raises `LoginRequiredError` where none can be made.
+
+        What came of it is in the record's trouble, or in its new generation.
+        """
+        await self.look_again()
+        if self._terms.missing:
+            raise NotConfiguredError(self.config.name, self._terms.missing)
+        reason = policy.cannot_renew(replace(self._record, trouble=None), self._terms)
+        if reason:
+            raise LoginRequiredError(self.config.name, reason)
+        await asyncio.shield(self._join(None, asked=True))
+        return self.health()
+
+    def health(self) -> Health:
+        """Tell how this credential is."""
+        return Health(self.config, self._terms, self._record, self._flight_running(), self._saver is not None)
+
+    async def look_again(self) -> None:
+        """Take over what another process has stored, unless our own change is under way or unsaved."""
+        record = await self._store.read(self.config.name)
+        if not self._flight_running() and self._saver is None and record.generation >= self._record.generation:
+            self._adopt(record)
+
+    async def stop(self) -> None:
+        """Let an exchange under way finish and be saved; give up saving only after a last try (T3)."""
+        self._stopping = True
+        await _cancelled(self._ahead)
+        if self._flight is not None:
+            await asyncio.wait([self._flight])
+        if self._saver is not None:
+            await _cancelled(self._saver)
+            await self._last_save()
+        if self._notes:
+            await asyncio.wait(self._notes)
+        self._lock.release()
+
+    async def _obtain(self, rejected: int | None) -> Snapshot:
+        """Decide on the record at hand; while the decision is to exchange, wait for one and decide again."""
+        while True:
+            decision = policy.obtain(self._record, self._terms, rejected, self._clock())
+            if isinstance(decision, Snapshot):
+                return decision
+            await asyncio.shield(self._join(rejected))
+
+    def _join(self, rejected: int | None, *, asked: bool = False) -> asyncio.Task[None]:
+        """Give the exchange under way, or set one off. One may follow another only when that is over (T1)."""
+        if self._flight is None or self._flight.done():
+            self._flight = asyncio.create_task(self._fly(rejected, asked), name=f"exchange for {self.config.name}")
+        return self._flight
+
+    def _flight_running(self) -> bool:
+        return self._flight is not None and not self._flight.done()
+
+    async def _fly(self, rejected: int | None, asked: bool) -> None:
+        """Renew under the lock. Never raises but for cancellation: what went wrong is in the record."""
+        try:
+            if not self._lock.held:
+                await self._lock.acquire(self._lock_timeout)
+            await self._renew(rejected, asked)
+        except StoreError as error:
+            LOG.error("nothing was sent for %s: %s", self.config.name, error)
+            self._adopt(self._after(Passing("the token store cannot be used; see the log"), self._record))
+        except Exception as error:  # noqa: BLE001 - the task belongs to nobody who could handle it
+            LOG.error(
+                "exchange for %s failed in a way that was not foreseen: %s", self.config.name, type(error).__name__
+            )
+            self._adopt(self._after(Uncertain("the exchange failed inside the proxy"), self._record))
+        finally:
+            if self._saver is None:
+                self._lock.release()
+
+    async def _renew(self, rejected: int | None, asked: bool) -> None:
+        """Do the steps of the module's docstring that come after the lock."""
+        if self._saver is None:
+            self._adopt(await self._store.read(self.config.name))
+        before = self._record
+        if asked:
+            before = replace(before, trouble=None)
+        else:
+            try:
+                if policy.obtain(before, self._terms, rejected, self._clock()) is not Need.EXCHANGE:
+                    return
+            except CredentialError:
+                return
+        refresh_token = before.refresh_token if self._terms.renew == "refresh_token" else None
+        if refresh_token is not None:
+            await self._store.write(policy.marked(before, self._clock()))
+        elif self._terms.renew == "refresh_token":
+            return
+        started = time.monotonic()
+        outcome = await self._exchange(self.config, refresh_token)
+        record = self._after(outcome, before)
+        self._log(outcome, record, time.monotonic() - started)
+        await self._save(record)
+
+    def _after(self, outcome: Outcome, before: Record) -> Record:
+        return policy.after(outcome, before, self._terms, self._clock(), self._chance())
+
+    async def _save(self, record: Record) -> None:
+        """Commit, then use (T4). What cannot be committed is used all the same, and saved by a task that goes on."""
+        try:
+            await self._store.write(record)
+        except StoreError as error:
+            LOG.error("ALARM: the new tokens of %s are in memory only: %s", self.config.name, error)
+            if self._saver is None:
+                self._saver = asyncio.create_task(self._save_later(), name=f"save {self.config.name}")
+        self._adopt(record)
+
+    async def _save_later(self) -> None:
+        """Save the record at hand, whatever it is by then, until that works; then let go of the lock."""
+        while True:
+            await asyncio.sleep(_SAVE_AGAIN)
+            if self._flight_running():
+                continue
+            record = self._record
+            try:
+                await self._store.write(record)
+            except StoreError:
+                continue
+            if record is self._record and not self._flight_running():
+                break
+        LOG.warning("the tokens of %s are saved again", self.config.name)
+        self._saver = None
+        self._lock.release()
+
+    async def _last_save(self) -> None:
+        try:
+            await self._store.write(self._record)
+        except StoreError as error:
+            LOG.error("ALARM: the tokens of %s are lost, a new sign-in is needed: %s", self.config.name, error)
+        self._saver = None
+
+    async def _save_guard(self, generation: int, guard: float) -> None:
+        try:
+            await self._store.write_guard(self.config.name, generation, guard)
+        except StoreError as error:
+            LOG.warning("the guard time of %s is not saved: %s", self.config.name, error)
+
+    def _note(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._notes.add(task)
+        task.add_done_callback(self._notes.discard)
+
+    async def _renew_ahead(self) -> None:
+        """Wait until the renewal is due, by the wall clock, and looking at it again and again; then renew (T9)."""
+        spread, generation = self._chance(), -1
+        while not self._stopping:
+            if self._record.generation != generation:
+                spread, generation = self._chance(), self._record.generation
+            due = policy.renewal_time(self._record, self._terms, spread)
+            wait = _LONGEST_SLEEP if due is None else min(max(due - self._clock(), 0.0), _LONGEST_SLEEP)
+            if due is not None and wait == 0.0:
+                await asyncio.shield(self._join(self._record.generation))
+                continue
+            self._changed.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), wait)
+
+    def _adopt(self, record: Record) -> None:
+        self._record = record
+        self._changed.set()
+
+    def _log(self, outcome: Outcome, record: Record, seconds: float) -> None:
+        reason = "" if isinstance(outcome, Granted) else f" ({outcome.reason})"
+        level = logging.INFO if isinstance(outcome, Granted) else logging.WARNING
+        word = type(outcome).__name__.lower()
+        fields = {
+            "credential": self.config.name,
+            "outcome": word,
+            "generation": record.generation,
+            "milliseconds": round(seconds * 1000),
+        }
+        LOG.log(level, "exchange for %s: %s%s", self.config.name, word, reason, extra={"fields": fields})
+
+
+async def _cancelled(task: asyncio.Task[None] | None) -> None:
+    """Cancel a task of ours and wait until it is over."""
+    if task is not None:
+        task.cancel()
+        await asyncio.wait([task])

@@ -1,0 +1,282 @@
+"""Where tokens are kept: one SQLite file, written durably, and a lock for each credential beside it.
+
+A write returns when the change is committed and synced (WAL, `synchronous=FULL`). The file is created 0600 and never
+created over another: a file that is not ours is refused and left alone. Locks are `flock`s, which the operating system
+frees when their holder dies, however it dies. Knows nothing of what records mean.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import sqlite3
+import stat
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from ..errors import StoreBusyError, StoreError
+from ..secret import Secret
+from .record import Origin, Record, Trouble, TroubleKind
+
+T = TypeVar("T")
+
+APPLICATION_ID = 0x42505258  # "BPRX", in the file's header: how we know a store of ours
+SCHEMA_VERSION = 1
+_BUSY_TIMEOUT = 5.0  # seconds that SQLite waits for another process's write
+_CHANGE_TIMEOUT = 30.0  # seconds that a person's change waits for an exchange under way
+_LOCK_POLL = 0.02  # seconds between two looks at a lock that another process holds
+
+_SCHEMA = """
+CREATE TABLE credential (
+    name            TEXT PRIMARY KEY,
+    generation      INTEGER NOT NULL,
+    access_token    TEXT,
+    refresh_token   TEXT,
+    scope           TEXT NOT NULL,
+    expires_at      REAL,
+    obtained_at     REAL,
+    origin          TEXT,
+    guard           REAL NOT NULL,
+    marked_at       REAL,
+    exchanged_at    REAL,
+    trouble_kind    TEXT,
+    trouble_reason  TEXT,
+    trouble_at      REAL,
+    trouble_retry_at    REAL,
+    trouble_failures    INTEGER,
+    trouble_fingerprint TEXT,
+    trouble_cut_off_at  REAL
+) STRICT
+"""
+_TROUBLE = tuple(field.name for field in fields(Trouble))
+_PLAIN = tuple(field.name for field in fields(Record) if field.name != "trouble")
+_COLUMNS = (*_PLAIN, *(f"trouble_{name}" for name in _TROUBLE))
+_WRITE = (
+    f"INSERT INTO credential ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))}) "  # noqa: S608 - our names
+    f"ON CONFLICT (name) DO UPDATE SET {', '.join(f'{column} = excluded.{column}' for column in _COLUMNS[1:])}"
+)
+_READ = f"SELECT {', '.join(_COLUMNS)} FROM credential"  # noqa: S608 - our own column names
+
+
+class Store:
+    """The token store of one file. Its one connection lives on one thread; every method is safe to call at any time."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+        self._connection: sqlite3.Connection | None = None
+
+    @classmethod
+    async def open(cls, path: Path) -> Store:
+        """Open the store at `path`, creating it where nothing is. Raises `StoreError`, and then changed nothing."""
+        store = cls(path)
+        try:
+            store._connection = await store._run(lambda: _open(path))
+        except BaseException:
+            store._thread.shutdown(wait=False)
+            raise
+        return store
+
+    async def read(self, name: str) -> Record:
+        """Give the record of a credential; one that was never written has generation 0."""
+        rows = await self._run(lambda: self._execute(f"{_READ} WHERE name = ?", (name,)))
+        return _record(rows[0]) if rows else Record(name=name)
+
+    async def write(self, record: Record) -> None:
+        """Commit and sync `record`."""
+        await self._run(lambda: self._execute(_WRITE, _row(record)))
+
+    async def write_guard(self, name: str, generation: int, guard: float) -> None:
+        """Commit T8's guard time, unless the tokens have changed since. Needs no lock: it touches nothing else."""
+        statement = "UPDATE credential SET guard = ? WHERE name = ? AND generation = ?"
+        await self._run(lambda: self._execute(statement, (guard, name, generation)))
+
+    async def version(self) -> int:
+        """Give a number that changes when another process has written."""
+        rows = await self._run(lambda: self._execute("PRAGMA data_version"))
+        return int(rows[0][0])
+
+    def lock(self, name: str) -> CredentialLock:
+        """Give the lock of a credential, not yet taken."""
+        return CredentialLock(self.path.with_name(f"{self.path.name}.{name}.lock"), name)
+
+    def permission_warning(self) -> str:
+        """Say what is wrong with who may read the file, or nothing."""
+        mode = stat.S_IMODE(self.path.stat().st_mode)
+        if mode & 0o077:
+            return f"{self.path} can be read by other users (mode {mode:04o}): chmod 600 it"
+        return ""
+
+    async def close(self) -> None:
+        """Close the file. What was written is safe before this."""
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            await asyncio.get_running_loop().run_in_executor(self._thread, connection.close)
+        self._thread.shutdown(wait=False)
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        except sqlite3.Error as error:
+            raise StoreError(f"the token store {self.path} cannot be used: {_plain(error)}") from None
+        except RuntimeError:
+            raise StoreError(f"the token store {self.path} is closed") from None
+
+    def _execute(self, statement: str, values: tuple[Any, ...] = ()) -> list[Any]:
+        if self._connection is None:
+            raise StoreError(f"the token store {self.path} is closed")
+        return self._connection.execute(statement, values).fetchall()
+
+
+class CredentialLock:
+    """T1's lock across processes: `flock` on a file that is never deleted."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self._path = path
+        self._name = name
+        self._descriptor: int | None = None
+
+    @property
+    def held(self) -> bool:
+        """Tell whether we hold it."""
+        return self._descriptor is not None
+
+    async def acquire(self, timeout: float) -> None:  # noqa: ASYNC109 - polled: a blocking flock cannot be cancelled
+        """Take the lock within `timeout` seconds. Raises `StoreBusyError`, or `StoreError` where it cannot be made."""
+        end = time.monotonic() + timeout
+        while not self.try_acquire():
+            if time.monotonic() >= end:
+                raise StoreBusyError(
+                    f"another process is changing the tokens of {self._name} and has not finished in {timeout:g} s: "
+                    "wait for it, or end it"
+                )
+            await asyncio.sleep(_LOCK_POLL)
+
+    def try_acquire(self) -> bool:
+        """Take the lock if it is free."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            descriptor = os.open(self._path, flags, 0o600)
+        except OSError as error:
+            raise StoreError(f"the lock file {self._path} cannot be opened: {error.strerror}") from None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            return False
+        self._descriptor = descriptor
+        return True
+
+    def release(self) -> None:
+        """Let go, if held."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    async def __aenter__(self) -> Self:
+        await self.acquire(_CHANGE_TIMEOUT)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    _create(path)
+    connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
+    try:
+        _prepare(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _create(path: Path) -> None:
+    """Make an empty file, 0600, if there is none, and make its name durable."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except FileExistsError:
+        if not path.is_file():
+            raise StoreError(f"the token store {path} is not a file") from None
+        if not os.access(path, os.R_OK | os.W_OK):
+            raise StoreError(f"the token store {path} cannot be read and written by this user") from None
+    except OSError as error:
+        raise StoreError(f"the token store {path} cannot be created: {error.strerror}") from None
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    """See that the file is ours, or empty and then made ours, before anything in it is changed."""
+    foreign = StoreError(f"{path} is not a token store of bearer-proxy: name another file in `store`, or move it away")
+    try:
+        empty = not connection.execute("SELECT 1 FROM sqlite_master").fetchall()
+        application = connection.execute("PRAGMA application_id").fetchone()[0]
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError:
+        raise foreign from None
+    if application != APPLICATION_ID and not (empty and application == 0 and version == 0):
+        raise foreign
+    if version > SCHEMA_VERSION:
+        raise StoreError(f"{path} was written by a newer bearer-proxy: use that one")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    if version == 0:
+        _make_ours(connection)
+
+
+def _make_ours(connection: sqlite3.Connection) -> None:
+    """Create the table, once, whoever else is doing it at this moment."""
+    connection.execute("BEGIN IMMEDIATE")
+    if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+        connection.execute(_SCHEMA)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    connection.execute("COMMIT")
+
+
+def _row(record: Record) -> tuple[Any, ...]:
+    plain = (getattr(record, name) for name in _PLAIN)
+    trouble = (None if record.trouble is None else getattr(record.trouble, name) for name in _TROUBLE)
+    return tuple(value.reveal() if isinstance(value, Secret) else value for value in (*plain, *trouble))
+
+
+def _record(row: tuple[Any, ...]) -> Record:
+    values = dict(zip(_COLUMNS, row, strict=True))
+    trouble = None
+    if values["trouble_kind"] is not None:
+        told = {name: values[f"trouble_{name}"] for name in _TROUBLE}
+        trouble = Trouble(**{**told, "kind": TroubleKind(told["kind"])})
+    plain = {name: values[name] for name in _PLAIN}
+    for name in ("access_token", "refresh_token"):
+        plain[name] = None if plain[name] is None else Secret(plain[name])
+    plain["origin"] = None if plain["origin"] is None else Origin(plain["origin"])
+    return Record(**plain, trouble=trouble)
+
+
+def _plain(error: sqlite3.Error) -> str:
+    """Say in our words what SQLite says of itself; it never quotes values."""
+    name = getattr(error, "sqlite_errorname", "") or type(error).__name__
+    known = {
+        "SQLITE_BUSY": "another process is writing to it",
+        "SQLITE_FULL": "the disk is full",
+        "SQLITE_READONLY": "it, or its folder, is read-only",
+        "SQLITE_CANTOPEN": "it, or a file beside it, cannot be opened",
+        "SQLITE_CORRUPT": "it is damaged",
+        "SQLITE_NOTADB": "it is damaged",
+    }
+    return next((text for code, text in known.items() if name.startswith(code)), name)

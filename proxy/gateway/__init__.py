@@ -1,0 +1,1 @@
+"""The data plane: bytes in → route → head rewritten → token → upstream → judged → bytes out."""

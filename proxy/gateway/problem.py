@@ -1,0 +1,52 @@
+"""Our own errors as responses: problem+json that vendors' clients can print too, with Proxy-Status. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+
+from ..errors import CredentialError, MethodNotAllowedError, RequestError
+from .headers import proxy_status
+from .message import Response
+
+_NEXT_STEPS = {
+    "not_configured": "set what is missing in config.yaml",
+    "login_required": "run: bearer-proxy import {credential}",
+    "renewal_delayed": "try again after Retry-After",
+}
+
+
+def problem(error: RequestError) -> Response:
+    """Build the response for `error`: RFC 9457 with `error`, `error_description` and `details` beside it."""
+    phrase = HTTPStatus(error.status).phrase
+    credential = error.credential if isinstance(error, CredentialError) else ""
+    next_step = _NEXT_STEPS.get(error.error, "").format(credential=credential)
+    details = f"{error.side} failed" + (f"; {next_step}" if next_step else "")
+    fields = {
+        "type": "about:blank",
+        "title": phrase,
+        "status": error.status,
+        "detail": error.description,
+        "error": error.error,
+        "error_description": error.description,
+        "details": details,
+    }
+    if credential:
+        fields["credential"] = credential
+    body = json.dumps(fields).encode() + b"\n"
+    headers = [
+        ("Content-Type", "application/problem+json"),
+        ("Content-Length", str(len(body))),
+        ("Cache-Control", "no-store"),
+        proxy_status(error.description, error=error.proxy_error),
+    ]
+    if error.retry_after is not None:
+        headers.append(("Retry-After", str(error.retry_after)))
+    if isinstance(error, MethodNotAllowedError):
+        headers.append(("Allow", ", ".join(error.allow)))
+    return Response(error.status, phrase, headers, _once(body))
+
+
+async def _once(body: bytes) -> AsyncIterator[bytes]:
+    yield body

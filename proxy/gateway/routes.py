@@ -1,0 +1,130 @@
+"""Which route a request takes: by its listener first, then by Host, then by the longest prefix. Pure.
+
+The cost of a match does not grow with the number of routes: prefixes are looked up, longest first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from ..config import CredentialConfig, RouteConfig, Upstream
+from ..errors import CallerError, ForbiddenPathError, MethodNotAllowedError, NoRouteError, NotConfiguredError
+from .target import hostname, is_at_or_below, judged, parameter_names, split_target, without_parameters
+
+ALWAYS_TOKENS = frozenset({"access_token", "bearer_token"})
+MAIN = ""  # the name of the listeners that all routes without a listener of their own share
+_SHOWN = 8  # prefixes that an error names at most
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route ready for use: where it goes, and what its provider forbids."""
+
+    name: str
+    credential: str
+    upstream: Upstream | None
+    prefix: str
+    host: str
+    listeners: tuple[str, ...]
+    methods: frozenset[str] | None
+    missing: tuple[str, ...]
+    oauth_places: tuple[tuple[str, ...], ...]
+    token_parameters: frozenset[str]
+    jsonp_parameter: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one request goes: `target` is the path and query for `upstream`."""
+
+    route: Route
+    upstream: Upstream
+    target: str
+    jsonp: bool
+
+
+def make_route(config: RouteConfig, credential: CredentialConfig) -> Route:
+    """Make a route of its configuration and its credential's."""
+    provider = credential.provider
+    places = {judged(path) for path in provider.oauth_paths}
+    for url in (provider.authorize_url, provider.token_url):
+        if (
+            url
+            and config.upstream is not None
+            and Upstream.parse(url.partition("?")[0]).origin == config.upstream.origin
+        ):
+            places.add(judged(urlsplit(url).path))
+    methods_limited = config.methods is not None
+    return Route(
+        name=config.name,
+        credential=config.credential,
+        upstream=config.upstream,
+        prefix=config.prefix,
+        host=config.host,
+        listeners=tuple(str(address) for address in config.listen) or (MAIN,),
+        methods=config.methods,
+        missing=credential.missing,
+        oauth_places=tuple(sorted(place for place in places if place)),
+        token_parameters=ALWAYS_TOKENS | set(provider.token_parameters) | ({"_method"} if methods_limited else set()),
+        jsonp_parameter=provider.jsonp_parameter,
+    )
+
+
+class RouteTable:
+    """All routes of a configuration."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._routes: dict[tuple[str, str], dict[str, Route]] = {}
+        self._depth = 0
+        for route in routes:
+            for listener in route.listeners:
+                self._routes.setdefault((listener, route.host), {})[route.prefix] = route
+            self._depth = max(self._depth, route.prefix.count("/"))
+
+    def place(self, method: str, target: str, hosts: list[str], listener: str = MAIN) -> Place:
+        """Find where a request goes. `hosts` are the values of its Host fields.
+
+        Raises `CallerError` for what no route takes, `NotConfiguredError` where the route's credential cannot serve.
+        """
+        authority, path, query = split_target(target)
+        if len(hosts) > 1:
+            raise CallerError("a request has one Host field")
+        host = hostname(authority if authority is not None else "".join(hosts))
+        judged(path)
+        route = self._match(listener, host, path)
+        if route is None:
+            raise NoRouteError(self._no_route(path, listener))
+        if route.methods is not None and method not in route.methods:
+            raise MethodNotAllowedError(f"the route {route.name} does not pass {method}", sorted(route.methods))
+        if route.missing or route.upstream is None:
+            raise NotConfiguredError(route.credential, route.missing or ("upstream",))
+        rest = path if route.prefix == "/" else path[len(route.prefix) :]
+        onward = (route.upstream.base + rest) or "/"
+        if is_at_or_below(judged(onward), route.oauth_places):
+            raise ForbiddenPathError("this is an OAuth endpoint of the vendor: the proxy alone calls it")
+        jsonp = bool(route.jsonp_parameter) and route.jsonp_parameter in parameter_names(query)
+        return Place(route, route.upstream, onward + without_parameters(query, route.token_parameters), jsonp)
+
+    def _match(self, listener: str, host: str, path: str) -> Route | None:
+        for name in (host, "") if host else ("",):
+            by_prefix = self._routes.get((listener, name))
+            if by_prefix:
+                for prefix in self._prefixes(path):
+                    if prefix in by_prefix:
+                        return by_prefix[prefix]
+        return None
+
+    def _prefixes(self, path: str) -> Iterable[str]:
+        """Give the whole-segment prefixes of `path` that a route may have, longest first, and at last `/`."""
+        segments = path.split("/")
+        for count in range(min(len(segments) - 1, self._depth), 0, -1):
+            yield "/".join(segments[: count + 1])
+        yield "/"
+
+    def _no_route(self, path: str, listener: str) -> str:
+        prefixes = sorted({prefix for (name, _), table in self._routes.items() if name == listener for prefix in table})
+        shown = ", ".join(prefixes[:_SHOWN]) + (", …" if len(prefixes) > _SHOWN else "")
+        first = "/" + path.split("/")[1][:64]
+        return f"no route matches {first}: the routes here are {shown}" if shown else "no route is configured here"

@@ -1,0 +1,85 @@
+"""Request targets: split, judged, confined, and rid of tokens. Pure; bytes that pass are never changed (D2, D3, D4).
+
+A path is judged on a form of its own: decoded once, a backslash read as a slash, anything from `;` dropped in each
+segment. The form is only looked at; what goes on is what came.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from urllib.parse import unquote_to_bytes
+
+from ..errors import BadTargetError
+
+_ABSOLUTE = re.compile(r"(?i)https?://(?P<authority>[^/?#]*)(?P<rest>.*)", re.DOTALL)
+_AUTHORITY = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:@\[\]/?#]*)(?::\d{0,5})?")
+_NEVER_PASSES = re.compile(r"[\x00-\x20\x7f#\ud800-\udfff]")
+_PADDING = "".join(map(chr, range(0x21)))
+
+
+def split_target(target: str) -> tuple[str | None, str, str]:
+    """Split a request target into authority (None in origin form), path, and query with its `?`.
+
+    Raises `BadTargetError` for what is neither origin form nor absolute form (RFC 9112 section 3.2).
+    """
+    authority = None
+    match = _ABSOLUTE.fullmatch(target)
+    if match:
+        authority, target = match["authority"], match["rest"]
+        if not target.startswith("/"):
+            target = "/" + target
+    if not target.startswith("/") or _NEVER_PASSES.search(target):
+        raise BadTargetError("the request target must be a path, percent-encoded where it is not plain")
+    path, mark, query = target.partition("?")
+    return authority, path, mark + query
+
+
+def hostname(authority: str) -> str:
+    """Give the host of a Host field or an authority, in lower case, without port. Raises `BadTargetError`."""
+    match = _AUTHORITY.fullmatch(authority.strip())
+    if match is None:
+        raise BadTargetError("the Host field is not a host with an optional port")
+    return match["host"].lower().rstrip(".")
+
+
+def judged(path: str) -> tuple[str, ...]:
+    """Give the segments of the form by which `path` is judged, in lower case, empty ones left out.
+
+    Raises `BadTargetError` where one is `.` or `..`: nothing is resolved here, and nothing may be resolved later.
+    """
+    decoded = unquote_to_bytes(path).decode("latin-1").replace("\\", "/")
+    segments = [segment.partition(";")[0].strip(_PADDING) for segment in decoded.split("/")]
+    if any(segment in (".", "..") for segment in segments):
+        raise BadTargetError("a path with . or .. segments, encoded or not, is not proxied: send the resolved path")
+    return tuple(segment.lower() for segment in segments if segment)
+
+
+def is_at_or_below(segments: tuple[str, ...], places: Collection[tuple[str, ...]]) -> bool:
+    """Tell whether judged `segments` are one of `places` or lie below one."""
+    return any(segments[: len(place)] == place for place in places)
+
+
+def without_parameters(query: str, names: Collection[str]) -> str:
+    """Cut the parameters named in `names` out of a query (with its `?`); all other bytes stay as they are.
+
+    `;` separates too, as it does for some servers. A `?` that is left with nothing goes with the last parameter.
+    """
+    if not any(parameter_name(part) in names for part in re.split("[&;]", query[1:])):
+        return query
+    kept = ""
+    for part, separator in re.findall(r"([^&;]*)([&;]|$)", query[1:]):
+        if parameter_name(part) not in names:
+            kept += part + separator
+    kept = kept.rstrip("&;")
+    return f"?{kept}" if kept else ""
+
+
+def parameter_name(part: str) -> str:
+    """Give the decoded name of one `name=value`."""
+    return unquote_to_bytes(part.partition("=")[0].replace("+", " ")).decode("latin-1").strip()
+
+
+def parameter_names(query: str) -> list[str]:
+    """Give the decoded names of a query (with its `?`), in order."""
+    return [parameter_name(part) for part in re.split("[&;]", query[1:]) if part]

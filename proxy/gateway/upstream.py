@@ -1,0 +1,134 @@
+"""The upstream's side on aiohttp's `ClientSession`: one request sent, its answer given as it comes.
+
+The token is put on the wire here and nowhere else. Redirects are not followed, nothing is decoded, nothing is added but
+what `Outbound` says. aiohttp itself sends a request once more when a kept connection turns out to be dead, for
+idempotent methods only (D6); the body then begins anew, or fails if it cannot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+
+import aiohttp
+from multidict import CIMultiDict
+from yarl import URL
+
+from ..config import Limits, Upstream
+from ..errors import (
+    BadTargetError,
+    UpstreamCertificateError,
+    UpstreamConnectTimeoutError,
+    UpstreamDnsError,
+    UpstreamError,
+    UpstreamProtocolError,
+    UpstreamReadTimeoutError,
+    UpstreamRefusedError,
+    UpstreamTerminatedError,
+    UpstreamTlsError,
+)
+from ..secret import Secret
+from .message import Headers, Outbound
+
+_NOT_ADDED = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
+_MAX_HEAD = 64 << 10  # bytes of one header line of an answer
+
+
+class UpstreamClient:
+    """Sends requests on kept connections. Call inside a running loop; `close` ends it."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ssl=ssl.create_default_context()),
+            timeout=aiohttp.ClientTimeout(total=None, connect=limits.connect_timeout, sock_read=limits.read_timeout),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            skip_auto_headers=_NOT_ADDED,
+            max_line_size=_MAX_HEAD,
+            max_field_size=_MAX_HEAD,
+        )
+
+    async def __call__(self, request: Outbound, token: Secret) -> UpstreamAnswer:
+        """Send `request` with `token`; give the answer when its head is there. Raises `UpstreamError`."""
+        body = request.body if request.body is None or request.body.length != 0 else None
+        try:
+            response = await self._session.request(
+                request.method,
+                _url(request.upstream, request.target),
+                headers=_fields(request, token),
+                data=body,
+                allow_redirects=False,
+            )
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise _mapped(error, request.upstream) from None
+        except ValueError:
+            raise BadTargetError("the request holds bytes that cannot be sent on") from None
+        if response.status < 200:
+            response.close()
+            raise UpstreamProtocolError("the upstream switched protocols without being asked")
+        return UpstreamAnswer(response, request.upstream)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._session.close()
+        await asyncio.sleep(0)  # lets the transports' own close callbacks run
+
+
+class UpstreamAnswer:
+    """An upstream's answer; its connection is kept for others when the body has been read to its end."""
+
+    def __init__(self, response: aiohttp.ClientResponse, upstream: Upstream) -> None:
+        self._response = response
+        self._upstream = upstream
+        self.status = response.status
+        self.reason = response.reason or ""
+        self.headers: Headers = [(_text(name), _text(value)) for name, value in response.raw_headers]
+
+    async def read(self) -> bytes:
+        """Give the body's next bytes as they came, empty at the end. Raises `UpstreamError`."""
+        try:
+            return await self._response.content.readany()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise _mapped(error, self._upstream) from None
+
+    def close(self) -> None:
+        """Be done with the answer: an unfinished one takes its connection with it."""
+        if self._response.content.at_eof():
+            self._response.release()
+        else:
+            self._response.close()
+
+
+def _url(upstream: Upstream, target: str) -> URL:
+    # The target goes in as a ready path: yarl would drop a `?` with nothing behind it.
+    return URL.build(scheme=upstream.scheme, host=upstream.host, port=upstream.port, path=target, encoded=True)
+
+
+def _fields(request: Outbound, token: Secret) -> CIMultiDict[str]:
+    fields = CIMultiDict(request.headers)
+    fields["Authorization"] = f"Bearer {token.reveal()}"
+    return fields
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def _mapped(error: Exception, upstream: Upstream) -> UpstreamError:
+    """Give our error for a library's, whose text may hold what was sent."""
+    origin = upstream.origin
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return UpstreamCertificateError(f"the certificate of {origin} is not trusted")
+    if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
+        return UpstreamTlsError(f"TLS with {origin} failed")
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return UpstreamDnsError(f"the name of {origin} cannot be resolved")
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return UpstreamRefusedError(f"{origin} cannot be connected to")
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return UpstreamConnectTimeoutError(f"connecting to {origin} took too long")
+    if isinstance(error, TimeoutError):
+        return UpstreamReadTimeoutError(f"{origin} did not answer in time")
+    if isinstance(error, aiohttp.ClientResponseError | aiohttp.InvalidURL):
+        return UpstreamProtocolError(f"the answer of {origin} is not HTTP that can be passed on")
+    return UpstreamTerminatedError(f"{origin} closed the connection before its answer was complete")

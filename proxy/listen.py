@@ -1,0 +1,111 @@
+"""Listening sockets for both planes: opened with one clear sentence when that fails, and closed without a trace."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import socket
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+from .config import Address
+from .errors import ListenError
+
+
+def open_sockets(address: Address) -> Sequence[socket.socket]:
+    """Give listening sockets for `address`. Raises `ListenError` with one sentence; none is left open then.
+
+    Of the two addresses of `localhost` and `*`, IPv6 may be missing where the system has none.
+    """
+    sockets: list[socket.socket] = []
+    try:
+        if address.path:
+            sockets.append(_unix(Path(address.path)))
+        for host in () if address.path else address.hosts:
+            try:
+                sockets.append(_tcp(host, address.port))
+            except OSError as error:
+                absent = error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+                if not (absent and ":" in host and sockets):
+                    raise
+    except OSError as error:
+        for sock in sockets:
+            sock.close()
+        raise ListenError(f"cannot listen on {address}: {_why(error)}") from None
+    return sockets
+
+
+def _tcp(host: str, port: int) -> socket.socket:
+    family, kind, protocol, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
+        0
+    ]
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(where)
+        sock.listen(1024)
+        sock.setblocking(False)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _unix(path: Path) -> socket.socket:
+    """Listen on a unix socket that only this user can reach; a dead one that stands there is replaced."""
+    with contextlib.suppress(FileNotFoundError):
+        if stat.S_ISSOCK(path.stat().st_mode) and not _answers(path):
+            path.unlink()
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    try:
+        sock.bind(str(path))
+        sock.listen(1024)
+        sock.setblocking(False)
+    except BaseException:
+        sock.close()
+        raise
+    finally:
+        os.umask(before)
+    return sock
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            return False
+    return True
+
+
+def _why(error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return "the address is in use: end the other program, or choose another port"
+    if error.errno == errno.EACCES:
+        return "this user may not: choose a port above 1023"
+    if isinstance(error, socket.gaierror):
+        return "the name has no address"
+    return error.strerror or type(error).__name__
+
+
+def listening_name(sock: socket.socket) -> str:
+    """Give the address that a socket listens on, as it is written in a configuration."""
+    where = sock.getsockname()
+    if isinstance(where, tuple):
+        return str(Address(where[0], where[1]))
+    return f"unix:{where}"
+
+
+def close_listener(listener: asyncio.Server) -> None:
+    """Stop listening, and take away the name of a unix socket."""
+    paths = [sock.getsockname() for sock in listener.sockets if sock.family == socket.AF_UNIX]
+    listener.close()
+    for path in paths:
+        with contextlib.suppress(OSError):
+            Path(path).unlink()

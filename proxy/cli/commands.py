@@ -1,0 +1,210 @@
+"""The commands that work on a configuration. Each takes the parsed options and gives an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import getpass
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+
+from .. import app, logs
+from ..config import Config, load
+from ..config import schema as config_schema
+from ..credentials.answers import read_lifetime, read_pasted
+from ..credentials.core import open_core
+from ..credentials.health import Health, State
+from ..credentials.record import Origin, Tokens
+from ..errors import ConfigError, TokenFormatError
+
+Command = Callable[[argparse.Namespace], int]
+
+_LONGEST_PASTE = 1 << 20  # characters
+
+
+def serve(options: argparse.Namespace) -> int:
+    """Run both planes until SIGTERM or SIGINT."""
+    config = _config(options)
+    logs.configure(config.log_format, config.log_level)
+    asyncio.run(run_until_told(config))
+    return 0
+
+
+async def run_until_told(config: Config) -> None:
+    """Serve until a signal says stop."""
+    await app.serve(config, stop_event())
+
+
+def stop_event() -> asyncio.Event:
+    """Give an event that SIGTERM and SIGINT set."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+def check(options: argparse.Namespace) -> int:
+    """Print every problem; 2 if one is an error."""
+    try:
+        config, warnings = load(options.config, os.environ)
+    except ConfigError as error:
+        print(error)
+        return error.exit_code
+    for warning in warnings:
+        print(warning)
+    ready = sum(not credential.missing for credential in config.credentials.values())
+    total, routes = len(config.credentials), len(config.routes)
+    print(f"{options.config}: no errors; {routes} routes, {total} credentials, {ready} of them configured")
+    return 0
+
+
+def schema(_: argparse.Namespace) -> int:
+    """Print the JSON Schema of config.yaml."""
+    print(json.dumps(config_schema(), indent=2))
+    return 0
+
+
+def import_tokens(options: argparse.Namespace) -> int:
+    """Store tokens that a person has, and tell what was understood."""
+    config = _config(options)
+    name = _credential(config, options.credential)
+    tokens = _ask() if sys.stdin.isatty() else read_pasted(sys.stdin.read(_LONGEST_PASTE))
+
+    async def put() -> None:
+        async with open_core(config) as core:
+            await core.put(name, tokens, Origin.IMPORT)
+
+    asyncio.run(put())
+    held = ", ".join(
+        word
+        for word, token in (("an access token", tokens.access_token), ("a refresh token", tokens.refresh_token))
+        if token is not None
+    )
+    expiry = (
+        "its lifetime is not known" if tokens.expires_in is None else f"it expires in {_duration(tokens.expires_in)}"
+    )
+    print(f"imported for {name}: {held}; {expiry}")
+    if tokens.refresh_token is None and config.credentials[name].provider.renew == "refresh_token":
+        print("there is no refresh token in it: when this one expires, a person has to sign in again", file=sys.stderr)
+    return 0
+
+
+def refresh(options: argparse.Namespace) -> int:
+    """Make one exchange now, whatever an earlier one came to."""
+    config = _config(options)
+    name = _credential(config, options.credential)
+
+    async def run() -> tuple[int, Health]:
+        async with open_core(config) as core:
+            keeper = core.keeper(name)
+            before = keeper.health().record.generation
+            return before, await keeper.refresh()
+
+    before, health = asyncio.run(run())
+    now = time.time()
+    if health.record.generation > before and health.record.trouble is None:
+        print(f"renewed {name}: generation {health.record.generation}; {_expires(health, now)}")
+        return 0
+    state, reason = health.state(now)
+    print(f"{name} is not renewed: {state}{f' ({reason})' if reason else ''}", file=sys.stderr)
+    return 1
+
+
+def logout(options: argparse.Namespace) -> int:
+    """Forget the tokens. The vendor is not told."""
+    config = _config(options)
+    name = _credential(config, options.credential)
+
+    async def run() -> None:
+        async with open_core(config) as core:
+            await core.forget(name)
+
+    asyncio.run(run())
+    print(f"the tokens of {name} are forgotten here; the vendor still knows them until they expire or you revoke them")
+    return 0
+
+
+def status(options: argparse.Namespace) -> int:
+    """Tell how every credential is."""
+    config = _config(options)
+
+    async def run() -> list[Health]:
+        async with open_core(config) as core:
+            return await core.health_beside_others()
+
+    health, now = asyncio.run(run()), time.time()
+    if options.json:
+        print(
+            json.dumps({"credentials": [one.as_json(now) | {"provider": _provider(one)} for one in health]}, indent=2)
+        )
+        return 0
+    rows = [("CREDENTIAL", "PROVIDER", "STATE", "EXPIRES", "LAST EXCHANGE", "NEXT STEP")]
+    notes = []
+    for one in health:
+        state, reason = one.state(now)
+        last = one.record.exchanged_at
+        ago = "never" if last is None else f"{_duration(now - last)} ago"
+        rows.append((one.config.name, _provider(one), state, _expires(one, now), ago, one.next_step(now) or "nothing"))
+        if reason and state is not State.NOT_CONFIGURED:
+            notes.append(f"{one.config.name}: {reason}")
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    for note in notes:
+        print(note)
+    return 0
+
+
+def _config(options: argparse.Namespace) -> Config:
+    """Load the configuration; its warnings go to standard error."""
+    config, warnings = load(options.config, os.environ)
+    for warning in warnings:
+        print(warning, file=sys.stderr)
+    return config
+
+
+def _credential(config: Config, name: str) -> str:
+    if name not in config.credentials:
+        known = ", ".join(config.credentials) or "none"
+        raise ConfigError([f"{config.path}: there is no credential {name!r}; there are: {known}"])
+    return name
+
+
+def _ask() -> Tokens:
+    """Ask for tokens without echo."""
+    text = getpass.getpass("Access token, or the whole answer or address (not shown): ")
+    if text.lstrip().startswith(("{", "http")) or "=" in text.rstrip("=\n "):
+        return read_pasted(text)
+    refresh_token = getpass.getpass("Refresh token (not shown, empty for none): ").strip()
+    lifetime = input("Lifetime in seconds (empty if unknown): ").strip()
+    if lifetime and read_lifetime(lifetime) is None:
+        raise TokenFormatError("a lifetime is a number of seconds")
+    # Through the same reader as everything pasted, which knows what a token may hold.
+    fields = {"access_token": text.strip(), "refresh_token": refresh_token, "expires_in": lifetime}
+    return read_pasted(json.dumps(fields))
+
+
+def _provider(health: Health) -> str:
+    return health.config.provider_name
+
+
+def _expires(health: Health, now: float) -> str:
+    at = health.record.expires_at
+    if health.record.access_token is None:
+        return "-"
+    if at is None:
+        return "unknown"
+    return f"in {_duration(at - now)}" if at > now else f"{_duration(now - at)} ago"
+
+
+def _duration(seconds: float) -> str:
+    """Write a duration for a person, in its largest unit that says enough."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"

@@ -1,0 +1,156 @@
+"""`demo` and `sandbox`: the emulated vendors, alone or behind a proxy that needs no configuration."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import errno
+import json
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from .. import app, logs
+from ..config import load
+from ..credentials.answers import read_pasted
+from ..credentials.record import Origin
+from ..errors import ListenError
+from ..sandbox import CLIENT_ID, CLIENT_SECRET, VENDORS, Sandbox, SandboxSettings
+from .commands import stop_event
+
+_LIFETIME = 20.0  # seconds: short, so that an expiry can be watched
+
+_CONFIG = """\
+listen: localhost:{port}
+admin: localhost:{admin_port}
+renewal_guard: 0 # so that tokens may be made to expire as often as one likes
+providers:
+  readycloud: {{extends: readycloud, upstream: "{readycloud}", token_url: "{readycloud}/api/v1/oauth2/token/"}}
+  cloud66: {{extends: cloud66, upstream: "{cloud66}", token_url: "{cloud66}/oauth/token"}}
+  onecloud: {{extends: onecloud, upstream: "{onecloud}", token_url: "{onecloud}/oauth2/token"}}
+credentials:
+  readycloud: {{provider: readycloud, client_id: {client_id}, client_secret: {client_secret}}}
+  cloud66: {{provider: cloud66, client_id: {client_id}, client_secret: {client_secret}}}
+  onecloud: {{provider: onecloud, client_id: {client_id}}}
+routes:
+  - {{prefix: /readycloud, credential: readycloud}}
+  - {{prefix: /cloud66, credential: cloud66}}
+  - {{prefix: /onecloud, credential: onecloud}}
+"""
+
+_WELCOME = """\
+Three emulated vendors run behind the proxy. No request below bears a token; try them:
+
+  curl http://localhost:{port}/readycloud/api/v2/orgs/
+  curl http://localhost:{port}/cloud66/api/3/stacks.json
+  curl http://localhost:{port}/onecloud/api/v1/chains
+
+ReadyCloud's and OneCloud's tokens live {lifetime:g} seconds here and are renewed before that: watch the lines
+`exchange for readycloud: granted`. To see a request meet an expiry, make the tokens expire this very moment and call
+again: the answer is 200 all the same, and the log line says `replayed=True`.
+
+  curl -X POST {control}/readycloud/expire
+  curl -i http://localhost:{port}/readycloud/api/v2/orgs/
+
+Cloud 66 gives no refresh token. After `expire` its own 401 comes through, and Proxy-Status says what to do:
+
+  curl -X POST {control}/cloud66/expire
+  curl -i http://localhost:{port}/cloud66/api/3/stacks.json
+
+How the credentials are:  curl http://localhost:{admin_port}/api/credentials
+Ctrl-C ends it.
+"""
+
+_SANDBOX = """\
+The emulated vendors, for client_id {client_id} and client_secret {client_secret}:
+
+  ReadyCloud  {readycloud}
+  Cloud 66    {cloud66}
+  OneCloud    {onecloud}
+  control     {control}
+
+Tokens as a sign-in would give them:  curl -X POST {control}/readycloud/grant
+Make them expire:                     curl -X POST {control}/readycloud/expire
+Ctrl-C ends it.
+"""
+
+
+def add_ports(parser: argparse.ArgumentParser) -> None:
+    """Add the sandbox's ports to a command."""
+    for index, name in enumerate((*VENDORS, "control")):
+        parser.add_argument(
+            f"--{name}-port", type=int, default=8090 + index, metavar="PORT", help=f"default {8090 + index}"
+        )
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the demo's options to a command."""
+    parser.add_argument("--port", type=int, default=8080, help="data plane, default 8080")
+    parser.add_argument("--admin-port", type=int, default=8081, metavar="PORT", help="control plane, default 8081")
+    parser.add_argument(
+        "--lifetime", type=float, default=_LIFETIME, metavar="SECONDS", help=f"of access tokens, default {_LIFETIME:g}"
+    )
+    add_ports(parser)
+
+
+def sandbox(options: argparse.Namespace) -> int:
+    """Run the emulated vendors until told to stop."""
+
+    async def run() -> None:
+        stop = stop_event()
+        async with _running(_settings(options)) as vendors:
+            print(_SANDBOX.format(client_id=CLIENT_ID, client_secret=CLIENT_SECRET, **_urls(vendors)), flush=True)
+            await stop.wait()
+
+    asyncio.run(run())
+    return 0
+
+
+def demo(options: argparse.Namespace) -> int:
+    """Run the emulated vendors and the proxy before them until told to stop."""
+    logs.configure("text", "info")
+    lifetime = options.lifetime
+    settings = _settings(options, lifetime)
+
+    async def run(folder: Path) -> None:
+        stop = stop_event()
+        async with _running(settings) as vendors:
+            names = {"port": options.port, "admin_port": options.admin_port, **_urls(vendors)}
+            path = folder / "config.yaml"
+            path.write_text(_CONFIG.format(client_id=CLIENT_ID, client_secret=CLIENT_SECRET, **names))
+            config, _ = load(path, {})
+            async with app.running(config) as core:
+                for vendor in VENDORS:
+                    await core.put(vendor, read_pasted(json.dumps(vendors.grant(vendor))), Origin.LOGIN)
+                print(_WELCOME.format(lifetime=lifetime, **names), flush=True)
+                await stop.wait()
+
+    with tempfile.TemporaryDirectory(prefix="bearer-proxy-demo-") as folder:
+        asyncio.run(run(Path(folder)))
+    return 0
+
+
+def _settings(options: argparse.Namespace, lifetime: float | None = None) -> SandboxSettings:
+    ports = {f"{name}_port": getattr(options, f"{name}_port") for name in (*VENDORS, "control")}
+    if lifetime is None:
+        return SandboxSettings(**ports)
+    return SandboxSettings(**ports, readycloud_lifetime=lifetime, onecloud_lifetime=lifetime)
+
+
+@asynccontextmanager
+async def _running(settings: SandboxSettings) -> AsyncIterator[Sandbox]:
+    vendors = Sandbox(settings)
+    try:
+        await vendors.start()
+    except OSError as error:
+        why = "a port is in use" if error.errno == errno.EADDRINUSE else error.strerror
+        raise ListenError(f"the emulated vendors cannot listen: {why}: choose other ports, see --help") from None
+    try:
+        yield vendors
+    finally:
+        await vendors.stop()
+
+
+def _urls(vendors: Sandbox) -> dict[str, str]:
+    return {**{name: vendors.url(name) for name in VENDORS}, "control": vendors.control_url}

@@ -110,7 +110,7 @@ _NULLABLE_TEXT_OR_LIST = WithJsonSchema({"type": ["string", "array", "null"], "i
 Duration = Annotated[float, BeforeValidator(_duration), _TEXT_OR_NUMBER]
 Size = Annotated[int, BeforeValidator(_size), _TEXT_OR_NUMBER]
 SecretText = Annotated[Secret, PlainValidator(_secret), WithJsonSchema({"type": ["string", "integer"]})]
-Url = Annotated[str, BeforeValidator(_url), WithJsonSchema({"type": "string", "format": "uri"})]
+Url = Annotated[str, BeforeValidator(_url), _TEXT]
 Addresses = Annotated[tuple[Address, ...], PlainValidator(_addresses), _TEXT_OR_LIST]
 AdminAddresses = Annotated[tuple[Address, ...], PlainValidator(_admin), _NULLABLE_TEXT_OR_LIST]
 Prefix = Annotated[str, BeforeValidator(_prefix), _TEXT]
@@ -150,7 +150,7 @@ class Credential(_Model):
 
     provider: str = Field(description="readycloud, readycloud-v1, cloud66, cloud66-v2, onecloud, or one of yours")
     client_id: str = ""
-    client_secret: SecretText = Secret("")
+    client_secret: SecretText = Field(default_factory=lambda: Secret(""))
     scopes: Scopes = ()
     redirect_uri: Url = "http://127.0.0.1:8081/callback"
 
@@ -170,10 +170,17 @@ class Route(_Model):
 class ConfigFile(_Model):
     """config.yaml, whole."""
 
-    listen: Addresses = (Address("localhost", 8080),)
-    admin: AdminAddresses = (Address("localhost", 8081),)
+    listen: Addresses = Field(
+        default_factory=lambda: (Address("localhost", 8080),), description="the data plane; default: localhost:8080"
+    )
+    admin: AdminAddresses = Field(
+        default_factory=lambda: (Address("localhost", 8081),),
+        description="the control plane, null for none; default: localhost:8081",
+    )
     store: str = Field("sqlite:tokens.db", description="where tokens are kept, beside this file")
-    anonymous: Annotated[Any, WithJsonSchema({"type": ["string", "array", "null"], "items": {"type": "string"}})] = None
+    anonymous: Annotated[Any, _NULLABLE_TEXT_OR_LIST] = Field(
+        None, description="who may call without a key: loopback, any, or a list of networks"
+    )
     credentials: dict[Name, Credential] = Field(default_factory=dict)
     routes: tuple[Route, ...] = ()
     providers: dict[Name, Provider] = Field(default_factory=dict)

@@ -1,0 +1,51 @@
+"""What the README and the example say is so."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from proxy.cli import _parser
+from proxy.config import load
+from proxy.config.model import ConfigFile, Credential, Provider, Route
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    """The fenced blocks of the README in one language."""
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.parametrize("text", blocks("yaml"))
+def test_yaml_in_the_readme(text: str, tmp_path: Path) -> None:
+    """Every YAML block loads without an error."""
+    (tmp_path / "config.yaml").write_text(text)
+    load(tmp_path / "config.yaml", {})
+
+
+@pytest.mark.parametrize("model", [ConfigFile, Credential, Provider, Route])
+def test_every_key_is_documented(model: type[ConfigFile]) -> None:
+    """Each key that a configuration may have is named in the README."""
+    assert [] == [key for key in model.model_fields if f"`{key}`" not in README]
+
+
+def test_every_command_is_documented() -> None:
+    """Each command has a line in the README's table."""
+    (commands,) = (action.choices for action in _parser()._actions if action.dest == "==SUPPRESS==" and action.choices)
+    assert [] == [name for name in commands if f"| `{name}" not in README]
+
+
+def test_the_two_commands_at_the_top() -> None:
+    """The first two shell blocks run the demo and the tests, and CI runs the very second."""
+    demo, tests = (block.strip() for block in blocks("sh")[:2])
+    assert ".ci/setup && .venv/bin/bearer-proxy demo" == demo
+    assert f"bash -c '{tests}'" in (ROOT / ".ci/run").read_text()
+
+
+def test_the_preset_table_names_every_vendor() -> None:
+    """The README tells for each vendor where tokens come from."""
+    assert all(f"| {vendor} |" in README for vendor in ("ReadyCloud", "Cloud 66", "OneCloud"))

@@ -10,7 +10,7 @@ from typing import Any
 from ..config import CredentialConfig
 from . import policy
 from .policy import Terms
-from .record import Origin, Record
+from .record import Origin, Record, utc
 
 _EXPIRING = 0.1  # of its lifetime is left: then a token is called expiring
 
@@ -60,10 +60,10 @@ class Health:
         if reason and (expired or record.trouble is not None):
             return State.LOGIN_REQUIRED, reason
         if record.marked_at is not None:
-            return State.UNCERTAIN, f"a renewal was cut off at {_utc(record.marked_at)} before its answer came"
+            return State.UNCERTAIN, f"a renewal was cut off at {utc(record.marked_at)} before its answer came"
         trouble = policy.current_trouble(record, terms)
         if trouble is not None:
-            until = "" if trouble.retry_at is None else f"; next try {_utc(trouble.retry_at)}"
+            until = "" if trouble.retry_at is None else f"; next try {utc(trouble.retry_at)}"
             return State.RETRYING, trouble.reason + until
         return (State.EXPIRING if self._expires_soon(now) else State.OK), ""
 
@@ -105,10 +105,6 @@ class Health:
         if record.expires_at is None or record.obtained_at is None:
             return False
         return record.expires_at - now < _EXPIRING * (record.expires_at - record.obtained_at)
-
-
-def _utc(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _iso(at: float | None) -> str | None:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from enum import Enum
 
 from ..config import CredentialConfig
 from ..errors import LoginRequiredError, NotConfiguredError, RenewalDelayedError, RenewalGuardedError
 from .answers import Granted, Outcome, Passing, Refused, Uncertain, Unusable
-from .record import Origin, Record, Snapshot, Tokens, Trouble, TroubleKind
+from .record import Origin, Record, Snapshot, Tokens, Trouble, TroubleKind, utc
 
 AHEAD = 0.8  # of a known lifetime: then a token is renewed before anyone needs it (T9)
 SPREAD = 0.05  # of the lifetime: how much earlier at the most, so that many credentials do not renew at once
@@ -96,7 +95,7 @@ def cannot_renew(record: Record, terms: Terms) -> str:
     if trouble is not None and trouble.kind is TroubleKind.GRANT:
         if trouble.cut_off_at is not None:
             return (
-                f"a renewal was cut off at {_utc(trouble.cut_off_at)} before its answer came, and the vendor now "
+                f"a renewal was cut off at {utc(trouble.cut_off_at)} before its answer came, and the vendor now "
                 f"refuses the old refresh token ({trouble.reason}): most likely it had replaced it"
             )
         return f"the vendor refused the refresh token ({trouble.reason})"
@@ -231,7 +230,3 @@ def _lifetime(record: Record) -> float | None:
     if record.expires_at is None or record.obtained_at is None or record.expires_at <= record.obtained_at:
         return None
     return record.expires_at - record.obtained_at
-
-
-def _utc(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

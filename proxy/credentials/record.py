@@ -7,6 +7,7 @@ Times are seconds since the epoch, durations are seconds.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from ..secret import Secret
@@ -87,3 +88,8 @@ class Tokens:
     refresh_token: Secret | None = None
     expires_in: float | None = None
     scope: str = ""
+
+
+def utc(at: float) -> str:
+    """Write a time for a person."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

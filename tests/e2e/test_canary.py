@@ -6,6 +6,7 @@ import json
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from proxy.sandbox import Sandbox
 from tests.support.processes import Proxy, sandbox_config
@@ -41,15 +42,17 @@ async def test_a_whole_life_leaves_no_secret(bare_proxy: Proxy, vendors: Sandbox
         for name in ("readycloud", "onecloud"):
             await Control(vendors, name).expire()
         await call_all()
-        for fault in ("drop", "garbage", "fail"):
-            await Control(vendors, "onecloud").fault(
-                on="token", fault=fault, when="after", body=f"x {CALLERS}", status=500
-            )
+        echo = json.dumps({"error": f"odd {CALLERS}", "error_description": f"bad token {CALLERS}"})
+        await Control(vendors, "onecloud").fault(on="token", fault="fail", when="after", body=echo, status=400)
+        await Control(vendors, "readycloud").fault(on="token", fault="garbage", when="after", body=f"x {CALLERS}")
         for name in ("readycloud", "onecloud", "cloud66"):
             await Control(vendors, name).expire()
+        await call_all()
         await Control(vendors, "readycloud").revoke()
         await call_all()
-        async with session.get(f"{bare_proxy.url}/readycloud/%2e%2e/x?b={QUERY}") as response:
+        hostile = URL(f"{bare_proxy.url}/readycloud/%2e%2e/x?b={QUERY}", encoded=True)
+        async with session.get(hostile) as response:
+            assert 400 == response.status
             answers.append(await response.text())
     for name in ("readycloud", "onecloud"):
         secrets |= {

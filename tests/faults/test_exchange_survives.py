@@ -27,6 +27,18 @@ async def get(proxy: Proxy, path: str) -> tuple[int, dict[str, str], Any]:
         return response.status, dict(response.headers), await response.json(content_type=None) if body else None
 
 
+async def kill_during_exchange(proxy: Proxy, control: Control, path: str, *, when: str) -> None:
+    """Kill -9 the proxy `when` the vendor has (after) or has not (before) acted on the refresh token; start it again."""
+    await control.fault(on="token", fault="stall", when=when)
+    await control.expire()
+    waiting = asyncio.create_task(get(proxy, path))
+    await control.wait("stalled", 1)
+    await proxy.kill()
+    with pytest.raises(aiohttp.ClientError):
+        await waiting
+    await proxy.start()
+
+
 async def test_the_caller_who_set_it_off_hangs_up(proxy: Proxy, vendors: Sandbox) -> None:
     """The exchange completes, is saved, and serves the others."""
     control = Control(vendors, "onecloud")
@@ -49,8 +61,8 @@ async def test_the_caller_who_set_it_off_hangs_up(proxy: Proxy, vendors: Sandbox
     assert 1 == (await control.state())["exchanges"]
 
 
-async def test_all_callers_hang_up(proxy: Proxy, vendors: Sandbox) -> None:
-    """An exchange that nobody waits for any more is saved all the same."""
+async def test_all_callers_hang_up_and_sigterm_comes(proxy: Proxy, vendors: Sandbox) -> None:
+    """An exchange that nobody waits for any more is waited for by shutdown, and saved."""
     control = Control(vendors, "onecloud")
     await control.fault(on="token", fault="stall", when="after")
     await control.expire()
@@ -63,8 +75,11 @@ async def test_all_callers_hang_up(proxy: Proxy, vendors: Sandbox) -> None:
     await control.wait("stalled", 1)
     for writer in writers:
         writer.transport.abort()
+    await asyncio.to_thread(_until, lambda: proxy.log.count("caller_hung_up") == 5)
+    ended = asyncio.create_task(proxy.stop())
+    await asyncio.to_thread(_until, lambda: "stopping" in proxy.log)
     await control.release()
-    assert 0 == await proxy.stop()
+    assert 0 == await ended
     await proxy.start()
     assert 200 == (await get(proxy, CHAINS))[0]
     assert 1 == (await control.state())["exchanges"]
@@ -76,14 +91,7 @@ async def test_killed_before_the_vendor_has_the_refresh_token(
 ) -> None:
     """After the restart the credential is uncertain, the old refresh token is sent again, and it works."""
     control = Control(vendors, vendor)
-    await control.fault(on="token", fault="stall", when="before")
-    await control.expire()
-    waiting = asyncio.create_task(get(proxy, path))
-    await control.wait("stalled", 1)
-    await proxy.kill()
-    with pytest.raises(aiohttp.ClientError):
-        await waiting
-    await proxy.start()
+    await kill_during_exchange(proxy, control, path, when="before")
     assert "uncertain" == (await proxy.credential(vendor))["state"]
     assert 200 == (await get(proxy, path))[0]
     assert "ok" == (await proxy.credential(vendor))["state"]
@@ -92,14 +100,7 @@ async def test_killed_before_the_vendor_has_the_refresh_token(
 async def test_killed_after_the_vendor_has_rotated(proxy: Proxy, vendors: Sandbox) -> None:
     """After the restart the vendor refuses the old refresh token: login required, and why is told."""
     control = Control(vendors, "onecloud")
-    await control.fault(on="token", fault="stall", when="after")
-    await control.expire()
-    waiting = asyncio.create_task(get(proxy, CHAINS))
-    await control.wait("stalled", 1)
-    await proxy.kill()
-    with pytest.raises(aiohttp.ClientError):
-        await waiting
-    await proxy.start()
+    await kill_during_exchange(proxy, control, CHAINS, when="after")
     assert "uncertain" == (await proxy.credential("onecloud"))["state"]
     status, headers, body = await get(proxy, CHAINS)
     assert 401 == status
@@ -115,14 +116,7 @@ async def test_killed_after_the_vendor_has_rotated(proxy: Proxy, vendors: Sandbo
 async def test_killed_after_rotation_where_the_access_token_stays(proxy: Proxy, vendors: Sandbox) -> None:
     """ReadyCloud's unchanged access token goes on working after the crash, and no refresh token is sent for it."""
     control = Control(vendors, "readycloud")
-    await control.fault(on="token", fault="stall", when="after")
-    await control.expire()
-    waiting = asyncio.create_task(get(proxy, ORGS))
-    await control.wait("stalled", 1)
-    await proxy.kill()
-    with pytest.raises(aiohttp.ClientError):
-        await waiting
-    await proxy.start()
+    await kill_during_exchange(proxy, control, ORGS, when="after")
     assert 200 == (await get(proxy, ORGS))[0]
     assert "uncertain" == (await proxy.credential("readycloud"))["state"]
     assert 1 == (await control.state())["exchanges"]

@@ -7,7 +7,8 @@
       ListenError            an address cannot be listened on          exit 1
       TokenFormatError       what was pasted holds no usable token     exit 1
       RequestError           answered to a caller, with a status
-        CallerError          the caller's request                      4xx
+        CallerError          the caller's request                      4xx, 501
+        ShuttingDownError    the proxy is stopping                     503
         CredentialError      no usable token                           503
           NotConfiguredError   the configuration lacks something
           LoginRequiredError   only a person can help
@@ -21,6 +22,7 @@ Proxy-Status error types are RFC 9209's (section 2.3).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
@@ -182,7 +184,7 @@ class RenewalDelayedError(CredentialError):
     side = "token endpoint"
 
     def __init__(self, credential: str, description: str, retry_after: float) -> None:
-        self.retry_after = max(1, round(retry_after + 0.5))
+        self.retry_after = max(1, math.ceil(retry_after))
         super().__init__(credential, description)
 
 

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _LISTEN = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[^\[\]:/\s]*)):(?P<port>\d{1,5})")
+_NOT_IN_A_URL = re.compile(r"[^\x21-\x7e]|[\\<>\"^`|]")
+_HOSTNAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?")
 _DEFAULT_PORT = {"http": 80, "https": 443}
 
 
@@ -44,6 +46,8 @@ class Address:
         match = _LISTEN.fullmatch(text)
         if match is None or int(match["port"]) > 65535:
             raise ValueError("an address is written host:port, [v6]:port, *:port or unix:/path")
+        if match["six"] and not _is_six(match["six"]):
+            raise ValueError("an address is written host:port, [v6]:port, *:port or unix:/path")
         return cls(host=match["six"] or match["host"] or "*", port=int(match["port"]))
 
     @property
@@ -76,19 +80,23 @@ class Upstream:
     @classmethod
     def parse(cls, text: str) -> Upstream:
         """Read an absolute http or https URL. Raises ValueError saying what is expected."""
+        if _NOT_IN_A_URL.search(text):
+            raise ValueError("a URL is plain ASCII without blanks; a host of other letters is written as xn--…")
         try:
             parts = urlsplit(text)
             port = parts.port
         except ValueError:
             raise ValueError("this is not a URL") from None
         if parts.scheme not in _DEFAULT_PORT or not parts.hostname:
-            raise ValueError("an upstream is an absolute URL, such as https://api.example.com/v1")
+            raise ValueError("this must be an absolute URL, such as https://api.example.com/v1")
+        if not (_is_six(parts.hostname) or _HOSTNAME.fullmatch(parts.hostname)):
+            raise ValueError("the host of this URL is no host")
         if parts.username is not None or parts.password is not None:
             raise ValueError("a URL with credentials in it is refused: the credential adds them")
         if parts.query or parts.fragment or "?" in text or "#" in text:
             raise ValueError("an upstream ends with its path: no ? and no #")
-        if not parts.path.isascii() or re.search(r"[\x00-\x20\x7f\\]|(^|/)\.{1,2}(/|$)", parts.path):
-            raise ValueError("an upstream's path is plain ASCII without . or .. segments")
+        if re.search(r"(^|/)\.{1,2}(/|$)", parts.path):
+            raise ValueError("an upstream's path has no . or .. segments")
         base = parts.path.rstrip("/")
         return cls(parts.scheme, parts.hostname, _DEFAULT_PORT[parts.scheme] if port is None else port, base)
 
@@ -110,3 +118,11 @@ class Upstream:
 
     def __str__(self) -> str:
         return self.origin + self.base
+
+
+def _is_six(text: str) -> bool:
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True

@@ -57,7 +57,7 @@ def load(path: Path, environ: Mapping[str, str]) -> tuple[Config, list[Problem]]
         source.next_stage()
         model = _validate(source, environ)
         source.next_stage()
-        config = Resolver(source, model).config()
+        config = Resolver(source, model, LISTEN_VARIABLE if environ.get(LISTEN_VARIABLE) else "").config()
     problems = sorted(source.problems, key=lambda problem: problem.line)
     if config is None or not all(problem.warning for problem in problems):
         raise ConfigError(problems)
@@ -74,7 +74,12 @@ def _validate(source: Source, environ: Mapping[str, str]) -> ConfigFile:
     if not isinstance(source.data, dict):
         source.report((), "a configuration is a mapping of keys to values")
         return ConfigFile()
-    data: dict[Any, Any] = {key: value for key, value in source.data.items() if key not in _NOT_YET}
+    # A section with everything in it commented out is null, and as good as absent; `admin: null` says something.
+    data: dict[Any, Any] = {
+        key: value
+        for key, value in source.data.items()
+        if key not in _NOT_YET and (value is not None or key == "admin")
+    }
     for key, message in _NOT_YET.items():
         if source.data.get(key):
             source.report((key,), message)
@@ -86,7 +91,7 @@ def _validate(source: Source, environ: Mapping[str, str]) -> ConfigFile:
             return ConfigFile.model_validate(data)
         except ValidationError as error:
             for item in error.errors(include_url=False, include_input=False):
-                path = tuple(part for part in item["loc"] if part != "[key]")
+                path = item["loc"][:-1] if item["type"] == "string_pattern_mismatch" else item["loc"]
                 message = _message(item, path)
                 if listen and path[:1] == ("listen",):
                     message = f"{LISTEN_VARIABLE}: {message}"

@@ -14,9 +14,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidat
 from ..secret import Secret
 from .address import Address, Upstream
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|)")
+_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*(ms|s|m|h|d|)", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_SIZE = re.compile(r"(\d+)\s*([kmg]?)(?:i?b)?", re.IGNORECASE)
+_SIZE = re.compile(r"(\d{1,15})\s*([kmg]?)(?:i?b)?", re.IGNORECASE | re.ASCII)
 _BYTES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _METHOD = re.compile(r"[A-Z][A-Z0-9_-]*")
 _PREFIX = re.compile(r"/|(?:/[A-Za-z0-9._~!$&'()*+,=:@-]+)+")
@@ -40,9 +40,10 @@ def _size(value: Any) -> int:
 
 
 def _secret(value: Any) -> Secret:
-    if isinstance(value, bool) or not isinstance(value, str | int):
+    value = _text(value)
+    if not isinstance(value, str):
         raise ValueError("a secret is a text: put it in quotes")  # noqa: TRY004 - pydantic wants ValueError
-    text = str(value).strip()
+    text = value.strip()
     if not text.isprintable():
         raise ValueError("a secret has no control characters and no line breaks")
     return Secret(text)
@@ -59,12 +60,22 @@ def _admin(value: Any) -> tuple[Address, ...]:
     return () if value in (None, "") else _addresses(value)
 
 
+def _text(value: Any) -> Any:
+    """Take an empty value as an empty text; what is no text is pydantic's to refuse."""
+    return "" if value is None else value
+
+
 def _url(value: Any) -> str:
-    if not isinstance(value, str):
+    text = _upstream(value.partition("?")[0] if isinstance(value, str) else value)
+    return text and str(value).strip()
+
+
+def _upstream(value: Any) -> str:
+    if not isinstance(_text(value), str):
         raise ValueError("a URL is a text")  # noqa: TRY004 - pydantic wants ValueError
-    text = value.strip()
+    text = str(_text(value)).strip()
     if text:
-        Upstream.parse(text.partition("?")[0])
+        Upstream.parse(text)
     return text
 
 
@@ -109,8 +120,10 @@ _NULLABLE_TEXT_OR_LIST = WithJsonSchema({"type": ["string", "array", "null"], "i
 
 Duration = Annotated[float, BeforeValidator(_duration), _TEXT_OR_NUMBER]
 Size = Annotated[int, BeforeValidator(_size), _TEXT_OR_NUMBER]
-SecretText = Annotated[Secret, PlainValidator(_secret), WithJsonSchema({"type": ["string", "integer"]})]
+SecretText = Annotated[Secret, PlainValidator(_secret), WithJsonSchema({"type": ["string", "number", "null"]})]
+Text = Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": ["string", "number", "null"]})]
 Url = Annotated[str, BeforeValidator(_url), _TEXT]
+UpstreamUrl = Annotated[str, BeforeValidator(_upstream), _TEXT]
 Addresses = Annotated[tuple[Address, ...], PlainValidator(_addresses), _TEXT_OR_LIST]
 AdminAddresses = Annotated[tuple[Address, ...], PlainValidator(_admin), _NULLABLE_TEXT_OR_LIST]
 Prefix = Annotated[str, BeforeValidator(_prefix), _TEXT]
@@ -122,14 +135,14 @@ Name = Annotated[str, Field(pattern=NAME)]
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
 
 class Provider(_Model):
     """How a vendor signs in, renews, is called, and says "rejected"."""
 
     extends: str | None = Field(None, description="a preset or another provider to start from")
-    upstream: Url = Field("", description="the API's origin, with a base path where it has one")
+    upstream: UpstreamUrl = Field("", description="the API's origin, with a base path where it has one")
     authorize_url: Url = ""
     token_url: Url = ""
     grant: Literal["authorization_code", "implicit", "client_credentials", "manual"] = "authorization_code"
@@ -149,7 +162,7 @@ class Credential(_Model):
     """One named grant at a provider."""
 
     provider: str = Field(description="readycloud, readycloud-v1, cloud66, cloud66-v2, onecloud, or one of yours")
-    client_id: str = ""
+    client_id: Text = ""
     client_secret: SecretText = Field(default_factory=lambda: Secret(""))
     scopes: Scopes = ()
     redirect_uri: Url = "http://127.0.0.1:8081/callback"
@@ -163,7 +176,7 @@ class Route(_Model):
     host: Hostname | None = None
     listen: Addresses | None = None
     credential: str
-    upstream: Url | None = Field(None, description="at the provider's origin; default: the provider's")
+    upstream: UpstreamUrl | None = Field(None, description="at the provider's origin; default: the provider's")
     methods: Methods | None = Field(None, description="which methods pass; default: all")
 
 

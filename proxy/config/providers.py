@@ -36,7 +36,7 @@ def extended(name: str, entries: Mapping[str, Provider], known: Mapping[str, Pro
         elif parent in chain:
             raise ValueError("extends runs in a circle")
         else:
-            raise ValueError(f"there is no provider {parent!r} to extend{hint(parent, [*known, *entries])}")
+            raise ValueError(f"there is no provider to extend{hint(parent, [*known, *entries])}")
         chain.append(parent)
         layers.append(entry)
     merged: dict[str, Any] = {}

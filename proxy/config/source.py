@@ -18,6 +18,10 @@ KeyPath = tuple[str | int, ...]
 
 _REFERENCE = re.compile(r"\$(?P<escape>\$\{)|\$\{(?P<body>[^{}]*)\}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_QUOTED = re.compile(r"'[^']*'")
+_NAMES_A_VALUE = re.compile("alias|anchor|tag|directive")
+_DEEPEST, _MOST_NODES = 20, 100_000  # of a configuration that a person wrote
+_PLAIN_TAGS = tuple(f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "timestamp", "value", "merge"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,7 @@ class Problem:
 
 def dotted(path: KeyPath) -> str:
     """Write a key path as `routes.0.prefix`."""
-    return ".".join(str(part) for part in path)
+    return ".".join(str(part).encode("unicode_escape").decode() for part in path)
 
 
 @dataclass(slots=True)
@@ -64,10 +68,14 @@ class Source:
 
     def report(self, path: KeyPath, message: str, *, warning: bool = False) -> None:
         """Add a problem found at `path`, unless it follows from one of an earlier stage."""
-        if any(path[: len(other)] == other or (path and other[: len(path)] == path) for other in self._settled):
+        if path and self.settled(*path):
             return
         self._current.add(path)
         self.problems.append(Problem(str(self.path), self.line(path), dotted(path), message, warning))
+
+    def settled(self, *path: str | int) -> bool:
+        """Tell whether an earlier stage found something wrong at `path`, above it or below it."""
+        return any(path[: len(other)] == other or other[: len(path)] == path for other in self._settled)
 
     def next_stage(self) -> None:
         """Let what was found so far explain what comes."""
@@ -91,73 +99,110 @@ def read_source(path: Path, environ: Mapping[str, str]) -> Source:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         what = getattr(error, "problem", None) or "this is not YAML"
+        if _NAMES_A_VALUE.search(what):
+            what = _QUOTED.sub("…", what)
         source.problems.append(Problem(str(path), mark.line + 1 if mark else 1, "", f"not valid YAML: {what}"))
         return source
-    source.data = {} if root is None else _Walk(source, environ).value(root, ())
+    except RecursionError:
+        source.report((), "this is nested too deeply")
+        return source
+    value = None if root is None else _Walk(source, environ).value(root, ())
+    source.data = {} if value is None else value
     return source
 
 
 class _Walk:
-    """Turns YAML nodes into data once each, noting lines and duplicate keys."""
+    """Turns YAML nodes into data, noting lines and duplicate keys.
+
+    Scalars stay as they are written, all but true, false and null: YAML 1.1 would read 0123 as 83.
+    """
 
     def __init__(self, source: Source, environ: Mapping[str, str]) -> None:
         self._source = source
         self._environ = environ
         self._loader = yaml.SafeLoader("")
         self._open: set[int] = set()
-        self._own_keys: dict[int, list[str]] = {}
+        self._flat: set[int] = set()
+        self._nodes = 0
 
     def value(self, node: yaml.Node, path: KeyPath) -> Any:
+        self._nodes += 1
         if id(node) in self._open:
             self._source.report(path, "an anchor may not contain itself")
-            return None
-        self._open.add(id(node))
-        try:
-            if isinstance(node, yaml.MappingNode):
-                return self._mapping(node, path)
-            if isinstance(node, yaml.SequenceNode):
-                return [self._item(item, (*path, index)) for index, item in enumerate(node.value)]
-            return self._scalar(node, path)
-        finally:
-            self._open.discard(id(node))
+        elif len(self._open) > _DEEPEST:
+            self._source.report(path, "this is nested too deeply")
+        elif self._nodes > _MOST_NODES:
+            if self._nodes == _MOST_NODES + 1:
+                self._source.report(path, "this file holds more than a configuration can")
+        else:
+            self._open.add(id(node))
+            try:
+                return self._inside(node, path)
+            finally:
+                self._open.discard(id(node))
+        return None
+
+    def _inside(self, node: yaml.Node, path: KeyPath) -> Any:
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, path)
+        if isinstance(node, yaml.SequenceNode):
+            return [self._item(item, (*path, index)) for index, item in enumerate(node.value)]
+        return self._scalar(node, path)
 
     def _item(self, node: yaml.Node, path: KeyPath) -> Any:
         self._source.lines[path] = node.start_mark.line + 1
         return self.value(node, path)
 
     def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:
-        own = self._flatten(node, path)
+        self._flatten(node, path)
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            if not isinstance(key_node, yaml.ScalarNode):
+            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else ""
+            if not _is_text(key) or not key:
                 self._source.report(path, "a key must be a plain word")
                 continue
-            key = str(key_node.value)
             here = (*path, key)
             self._source.lines[here] = key_node.start_mark.line + 1
-            if own.count(key) > 1 and key in result:
-                self._source.report(here, "this key stands here twice")
             result[key] = self.value(value_node, here)
         return result
 
-    def _flatten(self, node: yaml.MappingNode, path: KeyPath) -> list[str]:
-        """Resolve `<<` in place, once a node, and give the keys that stood there before."""
-        if id(node) not in self._own_keys:
-            self._own_keys[id(node)] = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-            try:
-                self._loader.flatten_mapping(node)
-            except yaml.YAMLError:
-                self._source.report(path, "<< takes a mapping, or a list of mappings")
-        return self._own_keys[id(node)]
+    def _flatten(self, node: yaml.MappingNode, path: KeyPath) -> None:
+        """Resolve `<<` in place, once a node, having looked for keys that stand twice."""
+        if id(node) in self._flat:
+            return
+        self._flat.add(id(node))
+        own: set[str] = set()
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if key.value in own:
+                here = (*path, key.value)
+                self._source.lines[here] = key.start_mark.line + 1
+                self._source.report(here, "this key stands here twice")
+            own.add(key.value)
+            if key.tag == "tag:yaml.org,2002:merge":
+                for merged in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                    if isinstance(merged, yaml.MappingNode):
+                        self._flatten(merged, path)
+        try:
+            self._loader.flatten_mapping(node)
+        except (yaml.YAMLError, RecursionError):
+            self._source.report(path, "<< takes a mapping, or a list of mappings")
 
     def _scalar(self, node: yaml.Node, path: KeyPath) -> Any:
-        if "${" in node.value:
+        if not _is_text(node.value):
+            self._source.report(path, "this holds characters that are no text")
+        elif "${" in node.value:
             return self._expand(node.value, path)
-        try:
-            return self._loader.construct_object(node)
-        except (yaml.YAMLError, ValueError):
-            self._source.report(path, "this value has no meaning here: put it in quotes if it is a text")
+        elif node.tag in _PLAIN_TAGS:
+            return node.value
+        elif node.tag == "tag:yaml.org,2002:null":
             return None
+        elif node.tag == "tag:yaml.org,2002:bool" and node.value.lower() in self._loader.bool_values:
+            return self._loader.bool_values[node.value.lower()]
+        else:
+            self._source.report(path, "this value has no meaning here: put it in quotes if it is a text")
+        return None
 
     def _expand(self, text: str, path: KeyPath) -> str:
         def put(match: re.Match[str]) -> str:
@@ -193,7 +238,12 @@ class _Walk:
             if default is not None:
                 return default
             self._source.report(path, f"there is no file {name} to read this value from")
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
             self._source.report(path, f"the file {name} cannot be read: {reason}")
         return ""
+
+
+def _is_text(value: str) -> bool:
+    """Tell a text from one with halves of characters in it, which YAML can write and nothing can send."""
+    return not any("\ud800" <= character <= "\udfff" for character in value)

@@ -28,7 +28,7 @@ async def get(proxy: Proxy, path: str) -> tuple[int, dict[str, str], Any]:
 
 
 async def kill_during_exchange(proxy: Proxy, control: Control, path: str, *, when: str) -> None:
-    """Kill -9 the proxy `when` the vendor has (after) or has not (before) acted on the refresh token; start it again."""
+    """Kill -9 the proxy before or after the vendor has acted on the refresh token, and start it again."""
     await control.fault(on="token", fault="stall", when=when)
     await control.expire()
     waiting = asyncio.create_task(get(proxy, path))

@@ -1,0 +1,295 @@
+"""The file as a whole: every problem at once, none twice, none that shows a value, and nothing but `ConfigError`."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from proxy.config import Limits, load, schema
+from proxy.config.model import ConfigFile, Credential, Provider, Route
+from proxy.errors import ConfigError
+
+CREDENTIAL = "credentials: {a: {provider: readycloud, client_id: x, client_secret: y}}\n"
+SYNTAX = "an address is written host:port, [v6]:port, *:port or unix:/path"
+BEYOND = (
+    "this listens beyond loopback, so that others call in your name: say who may, "
+    "with anonymous: any or a list of networks, or listen on localhost"
+)
+LATER = {
+    "clients": "callers' keys are not enforced by this version: remove it, and admit callers with anonymous",
+    "admin_key": "not enforced by this version: remove it, and keep admin on loopback",
+    "hosts": "not enforced by this version: remove it",
+    "store_key": "tokens are not encrypted at rest by this version: remove it, and guard the store's folder",
+}
+
+
+def test_problems_of_every_stage(lines):
+    """A bad variable, an unknown key, a bad route and a clash are told in one run, by line; a warning among them."""
+    text = """\
+        listne: localhost:8080
+        log_level: ${LEVEL}
+        credentials:
+          a: {provider: readycloud, client_id: x, client_secret: y}
+          b: {provider: cloud66}
+        routes:
+          - {prefix: nope, credential: a}
+          - {prefix: /a, credential: a}
+          - {prefix: /a, name: other, credential: a}
+          - {prefix: /c, credential: c}
+          - {prefix: /d, credential: a, upstream: https://evil.example}
+        admin_key: word
+        store: {a: 1}
+        store: postgresql://db
+        providers: {p: {extends: p}}
+        """
+    expected = [
+        "1: listne: unknown key (did you mean 'listen'?)",
+        "2: log_level: the environment variable LEVEL is not set: set it, or write ${LEVEL:-}",
+        "5: credentials.b: warning: not configured: it lacks client_id, client_secret; its routes answer 503",
+        "7: routes.0.prefix: a prefix is a path of whole segments, such as /readycloud, without %, ?, # or //",
+        "9: routes.2: matches the very same requests as another route",
+        "10: routes.3.credential: there is no such credential",
+        "11: routes.4.upstream: this is another origin than the provider's: tokens go to the provider only",
+        f"12: admin_key: {LATER['admin_key']}",
+        "14: store: this key stands here twice",
+        "15: providers.p.extends: extends runs in a circle",
+    ]
+    assert [f"config.yaml:{line}" for line in expected] == lines(text)
+
+
+def test_order(lines):
+    """Problems come in the order of the lines, whichever stage found them."""
+    text = "foo: 1\nlisten: 0.0.0.0:80\nstore: ${UNSET}\nlog_level: loud"
+    assert ["1", "2", "3", "4"] == [line.split(":")[1] for line in lines(text)]
+
+
+@pytest.mark.parametrize(
+    ("expected", "text"),
+    [
+        ("1: foo: unknown key", "foo: 1"),
+        ("1: [key]: unknown key", "'[key]': 1"),
+        ("1: a configuration is a mapping of keys to values", "- listen: localhost:8080"),
+        ("1: a configuration is a mapping of keys to values", "listen"),
+        ("1: log_level: this must be one of 'debug', 'info', 'warning' or 'error'", "log_level: CANARY"),
+        ("1: log_format: this must be one of 'text' or 'json'", "log_format: [CANARY]"),
+        ("1: store: this must be a text: put it in quotes", "store: {a: CANARY}"),
+        ("1: credentials: this must be a mapping of keys to values", "credentials: [CANARY]"),
+        ("1: credentials.a: this must be a mapping of keys to values", "credentials: {a: CANARY}"),
+        ("1: credentials.a.zzz: unknown key", "credentials: {a: {provider: onecloud, zzz: CANARY}}"),
+        ("1: credentials.a.clientid: unknown key (did you mean 'client_id'?)",
+         "credentials: {a: {provider: onecloud, clientid: CANARY}}"),
+        ("1: credentials.a b: a name has letters, digits, dots, dashes and underscores, 64 at most",
+         "credentials: {a b: {provider: onecloud}}"),
+        ("1: routes: this must be a list", "routes: {prefix: /a}"),
+        ("1: routes.0: this must be a mapping of keys to values", "routes: [CANARY]"),
+        ("2: routes.0.prefx: unknown key (did you mean 'prefix'?)",
+         CREDENTIAL + "routes: [{prefx: /a, credential: a}]"),
+        ("2: routes.0.[key]: unknown key", CREDENTIAL + "routes: [{'[key]': 1, prefix: /a, credential: a}]"),
+        ("1: providers.p.extend: unknown key (did you mean 'extends'?)", "providers: {p: {extend: readycloud}}"),
+        ("1: providers.p.insecure_http: this must be true or false", "providers: {p: {insecure_http: CANARY}}"),
+        ("1: providers.p.token_parameters: this must be a list", "providers: {p: {token_parameters: CANARY}}"),
+        ("1: exchange_timeout: Input should be greater than 0", "exchange_timeout: 0"),
+    ],
+)  # fmt: skip
+def test_problem_of_one_value(lines, expected, text):
+    """Each value is checked alone, and told at its own line and key."""
+    assert [f"config.yaml:{expected}"] == lines(text)
+
+
+@pytest.mark.parametrize(
+    ("expected", "text"),
+    [
+        (["anonymous"], "anonymous: ${UNSET}\nlisten: 0.0.0.0:80"),
+        (["credentials"], "credentials: 5\nroutes: [{prefix: /a, credential: a}]"),
+        (["credentials.a b"], "credentials: {a b: {provider: onecloud}}\nroutes: [{prefix: /a, credential: a b}]"),
+        (["credentials.a"], "credentials: {a: 5}\nroutes: [{prefix: /a, credential: a}]"),
+        (["credentials.a.provider"], "credentials: {a: {provider: '${UNSET}'}}\nroutes: [{prefix: /a, credential: a}]"),
+        (["routes.0.credential"], "routes: [{prefix: /a, credential: '${UNSET}'}]"),
+        (["routes.0.prefix"], CREDENTIAL + "routes: [{prefix: '${UNSET}', credential: a}]"),
+        (["credentials.a.client_id"], "credentials: {a: {provider: onecloud, client_id: '${UNSET}'}}"),
+        (["providers"], "providers: 5\n" + CREDENTIAL.replace("readycloud", "p")),
+        (["providers.p"], "providers: {p: 5}\n" + CREDENTIAL.replace("readycloud", "p")),
+        (["providers.p.extends"], "providers: {p: {extends: q}}\n" + CREDENTIAL.replace("readycloud", "p")),
+        (["providers.p.token_url"],
+         "providers: {p: {extends: readycloud, token_url: '${UNSET}'}}\n" + CREDENTIAL.replace("readycloud", "p")),
+        (["providers.p.upstream"],
+         "providers: {p: {upstream: x, renew: none}}\n" + CREDENTIAL.replace("readycloud", "p")),
+    ],
+)  # fmt: skip
+def test_problem_that_others_follow_from(lines, expected, text):
+    """What only follows from one problem is not told as another."""
+    assert expected == [line.split(": ")[1] for line in lines(text)]
+
+
+CANARIES = """\
+log_level: CANARY
+log_format: [CANARY]
+store: CANARY
+anonymous: [CANARY]
+listen: CANARY
+admin: [CANARY, "CANARY:8081"]
+admin_key: CANARY
+store_key: [CANARY]
+hosts: [CANARY]
+clients: {erp: {key: CANARY, routes: [/CANARY]}}
+unknown: CANARY
+spool_dir: {a: CANARY}
+exchange_timeout: CANARY
+replay_limit: CANARY
+credentials:
+  one: {provider: CANARY, client_id: CANARY, client_secret: CANARY, scopes: CANARY, redirect_uri: CANARY}
+  two: {provider: readycloud, client_id: [CANARY], client_secret: [CANARY], scopes: ['"CANARY'], secret: CANARY}
+  three: {provider: readycloud, client_id: CANARY, client_secret: "CANARY\\n", client_id: "CANARY"}
+  four: {provider: readycloud, client_secret: "CAN\\0CANARY"}
+  five: CANARY
+routes:
+  - {prefix: CANARY, host: "CANARY:1", listen: CANARY, credential: CANARY, methods: ["CANARY CANARY"]}
+  - {prefix: /a, credential: CANARY, upstream: CANARY}
+  - {prefix: /b, credential: three, upstream: "https://u:CANARY@CANARY.example/"}
+  - {prefix: /c, credential: three, upstream: "https://CANARY.example/"}
+  - {prefix: /d, credential: three, upstream: "https://CANARY.example/{CANARY}"}
+  - {prefix: /e, credential: three, name: CANARY}
+  - {prefix: /f, credential: three, name: CANARY}
+  - CANARY
+providers:
+  p: {extends: CANARY, upstream: CANARY, token_url: "http://CANARY.example", grant: CANARY, insecure_http: CANARY}
+  q: {upstream: "http://CANARY.example", authorize_url: "https://CANARY@x.example", oauth_paths: ["CANARY"]}
+  r: {extends: "${SECRET}", jsonp_parameter: [CANARY], token_parameters: CANARY}
+  s: {upstream: "${SECRET}", token_url: !!int CANARY, client_auth: !CANARY CANARY}
+  t: {upstream: "${CANARY CANARY}", token_url: "${SECRET"}
+"""
+
+
+def test_canary(write):
+    """However wrong a file is, no problem repeats a value of it: any may be a secret in the wrong place."""
+    with pytest.raises(ConfigError) as caught:
+        load(write(CANARIES), {"SECRET": "CANARY", "BEARER_PROXY_LISTEN": "CANARY"})
+    error = caught.value
+    assert len(error.problems) > 40
+    shown = [f"{text}" for text in (*error.problems, error, repr(error), repr(error.problems), error.args)]
+    assert [] == [text for text in shown if "CANARY" in text]
+    assert (None, None) == (error.__cause__, error.__context__)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [(key, value) for key in LATER for value in ("CANARY", "[CANARY]", "{a: CANARY}")]
+)
+def test_key_of_a_later_version(lines, key, value):
+    """A key that this version does not enforce is refused, never ignored."""
+    assert [f"config.yaml:1: {key}: {LATER[key]}"] == lines(f"{key}: {value}")
+
+
+@pytest.mark.parametrize("key", LATER)
+@pytest.mark.parametrize("value", ["", "null", "''", "[]", "{}", "'${UNSET:-}'"])
+def test_empty_key_of_a_later_version(lines, key, value):
+    """Left empty it asks for nothing, and one file serves both versions."""
+    assert [] == lines(f"{key}: {value}")
+
+
+@pytest.mark.parametrize(
+    ("expected", "text"),
+    [
+        (["localhost:9090", "unix:/a"], ""),
+        (["localhost:9090", "unix:/a"], "listen: localhost:1"),
+        (["localhost:9090", "unix:/a"], "listen: nonsense"),
+    ],
+)
+def test_listen_variable(loaded, expected, text):
+    """BEARER_PROXY_LISTEN stands in for `listen`, whatever the file says."""
+    config = loaded(text, BEARER_PROXY_LISTEN="localhost:9090, unix:/a")
+    assert expected == [str(address) for address in config.listen]
+
+
+def test_empty_listen_variable(loaded):
+    """Set to nothing it is as if it were not set."""
+    assert ["localhost:1"] == [str(item) for item in loaded("listen: localhost:1", BEARER_PROXY_LISTEN="").listen]
+
+
+@pytest.mark.parametrize(
+    ("expected", "listen"),
+    [
+        (f"config.yaml:2: listen: BEARER_PROXY_LISTEN: {SYNTAX}", "CANARY"),
+        (f"config.yaml:2: listen: BEARER_PROXY_LISTEN: {SYNTAX}", "localhost:1,"),
+        (f"config.yaml:2: listen: BEARER_PROXY_LISTEN: {BEYOND}", "*:8080"),
+    ],
+)
+def test_bad_listen_variable(lines, expected, listen):
+    """What is wrong with the variable is told as the variable's fault; who may call is asked all the same."""
+    assert [expected] == lines("\nlisten: localhost:1", BEARER_PROXY_LISTEN=listen)
+
+
+def test_limits(loaded):
+    """Every limit reaches the program under its own name, in seconds and bytes."""
+    text = """\
+        renewal_guard: 1m
+        exchange_timeout: 2s
+        proxy_connect_timeout: 3
+        proxy_read_timeout: 4
+        keepalive_timeout: 0
+        shutdown_timeout: 6
+        client_body_buffer_size: 7k
+        replay_limit: 8m
+        spool_limit: 9g
+        log_format: json
+        log_level: debug
+        """
+    config = loaded(text)
+    assert Limits(60.0, 2.0, 3.0, 4.0, 0.0, 6.0, 7 << 10, 8 << 20, 9 << 30) == config.limits
+    assert ("json", "debug") == (config.log_format, config.log_level)
+    assert Limits() == loaded("").limits
+
+
+@pytest.mark.parametrize("value", ["0123", "12:30", "1_000", "0x1F", "1.10", "0o17", "1e3", "007", "+5"])
+@pytest.mark.parametrize("key", ["client_id", "client_secret"])
+def test_number_where_a_text_belongs(write, key, value):
+    """A number is taken as it is written, or refused: never as what YAML 1.1 makes of it."""
+    entry = {"client_id": "x", "client_secret": "x", key: value}
+    text = ", ".join(f"{name}: {item}" for name, item in entry.items())
+    try:
+        credential = load(write(f"credentials: {{a: {{provider: readycloud, {text}}}}}"), {})[0].credentials["a"]
+        taken = credential.client_id if key == "client_id" else credential.client_secret.reveal()
+    except ConfigError:
+        taken = None
+    assert taken in (value, None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "replay_limit: 0x" + "f" * 5000,
+        "exchange_timeout: 0x" + "f" * 5000,
+        '"\\ud800": 1',
+        'credentials: {a: {provider: onecloud, client_id: "\\ud800"}}',
+        'credentials: {"\\ud800": {provider: onecloud}}',
+        '"a\\nb": 1',
+        "? " + "k" * 1_000_000 + "\n: 1",
+        "log_level: " + "x" * 1_000_000,
+        "routes: [" + "5, " * 2000 + "]",
+        "".join(f"key{number}: 1\n" for number in range(1000)),
+        "store: " + "[" * 200 + "]" * 200,
+    ],
+    ids=range(11),
+)
+def test_hostile_file(write, text):
+    """Whatever the size and the characters of a file, it ends in a `ConfigError` of single lines."""
+    with pytest.raises(ConfigError) as caught:
+        load(write(text), {})
+    shown = [str(problem).encode().decode() for problem in caught.value.problems]
+    assert [] == [line for line in shown if not line.startswith("config.yaml:") or "\n" in line]
+
+
+def test_missing_file(tmp_path):
+    """A configuration that is not there is a `ConfigError` as well, with exit code 2."""
+    with pytest.raises(ConfigError, match="there is no such file") as caught:
+        load(Path(tmp_path / "config.yaml"), {})
+    assert 2 == caught.value.exit_code
+
+
+def test_schema():
+    """The schema is JSON, and its properties are the keys that the model takes."""
+    document = json.loads(json.dumps(schema()))
+    assert "https://json-schema.org/draft/2020-12/schema" == document["$schema"]
+    assert list(ConfigFile.model_fields) == list(document["properties"])
+    for model in (Credential, Provider, Route):
+        definition = document["$defs"][model.__name__]
+        assert (list(model.model_fields), False) == (list(definition["properties"]), definition["additionalProperties"])

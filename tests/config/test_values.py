@@ -1,0 +1,56 @@
+"""The resolved configuration: whom `anonymous` admits, and what a `Config` shows of itself."""
+
+import ipaddress
+
+import pytest
+
+from proxy.config import EVERYBODY, LOOPBACK_ONLY, Anonymous
+
+TEN = Anonymous((ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("fd00::/8")))
+
+
+@pytest.mark.parametrize(
+    ("expected", "anonymous", "peer"),
+    [
+        (True, LOOPBACK_ONLY, "127.0.0.1"),
+        (True, LOOPBACK_ONLY, "127.9.9.9"),
+        (True, LOOPBACK_ONLY, "::1"),
+        (True, LOOPBACK_ONLY, "::1%lo"),
+        (True, LOOPBACK_ONLY, "::ffff:127.0.0.1"),
+        (True, LOOPBACK_ONLY, ""),
+        (False, LOOPBACK_ONLY, "::ffff:10.0.0.1"),
+        (False, LOOPBACK_ONLY, "10.0.0.1"),
+        (False, LOOPBACK_ONLY, "::2"),
+        (True, TEN, "10.255.255.255"),
+        (True, TEN, "::ffff:10.1.2.3"),
+        (True, TEN, "fd00::1%eth0"),
+        (False, TEN, "11.0.0.0"),
+        (False, TEN, "127.0.0.1"),
+        (False, TEN, "fe80::1%eth0"),
+        (True, EVERYBODY, "203.0.113.9"),
+        (True, EVERYBODY, "2001:db8::1"),
+        (False, Anonymous(()), "127.0.0.1"),
+    ],
+)
+def test_anonymous_caller(expected, anonymous, peer):
+    """A caller is admitted by its address, an IPv4 one also where it comes mapped into IPv6."""
+    assert expected is anonymous.admits(peer)
+
+
+def test_config_with_secrets(loaded, tmp_path):
+    """No text of a `Config` shows a secret, wherever the secret came from."""
+    (tmp_path / "secret").write_text("CANARY-file\n")
+    config = loaded(
+        """
+        credentials:
+          inline: {provider: readycloud, client_id: id, client_secret: CANARY-inline}
+          quoted: {provider: readycloud, client_id: id, client_secret: "CANARY-quoted"}
+          variable: {provider: readycloud, client_id: id, client_secret: "${SECRET}"}
+          default: {provider: readycloud, client_id: id, client_secret: "${UNSET:-CANARY-default}"}
+          file: {provider: readycloud, client_id: id, client_secret: "${file:secret}"}
+        """,
+        SECRET="CANARY-variable",
+    )
+    revealed = {name: entry.client_secret.reveal() for name, entry in config.credentials.items()}
+    assert {name: f"CANARY-{name}" for name in ("inline", "quoted", "variable", "default", "file")} == revealed
+    assert "CANARY" not in f"{config!r}{config}{config.credentials}"

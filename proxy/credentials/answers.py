@@ -22,6 +22,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from urllib.parse import parse_qsl, urlsplit
 
@@ -32,6 +33,8 @@ from .record import Tokens, TroubleKind
 
 MAX_ANSWER = 1 << 20  # bytes
 _B64TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")  # RFC 6750 section 2.1
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s\"]*[#?]")
+_TOKENS = ("access_token", "refresh_token")
 _MAX_LIFETIME = 10 * 365 * 86400.0
 _MAX_RETRY_AFTER = 86400.0
 # RFC 6749 section 5.2 and the IANA registry of OAuth extension errors.
@@ -151,13 +154,21 @@ def read_lifetime(value: object) -> float | None:
 
 
 def _pasted_fields(text: str) -> Mapping[str, object]:
-    if text.startswith(("http://", "https://", "urn:")):
-        parts = urlsplit(text)
-        return dict(parse_qsl(parts.query)) | dict(parse_qsl(parts.fragment))
-    fields = _fields(text.encode("utf-8", "replace"))
-    if fields is None and not re.search(r"[\s={&?#]", text.rstrip("=")):
+    if _B64TOKEN.fullmatch(text) and text.rstrip("=") not in _TOKENS:
         return {"access_token": text}
-    return fields or {}
+    if not _URL.match(text):
+        return _fields(text.encode("utf-8", "replace")) or {}
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        raise TokenFormatError("this address cannot be read: copy it whole") from None
+    return _pairs(parts.query) | _pairs(parts.fragment)
+
+
+def _pairs(text: str) -> dict[str, str]:
+    """Read the parameters of an address; a `+` in a token stands for itself, though it should have been encoded."""
+    as_they_are = parse_qsl(text.replace("+", "%2B"))
+    return dict(parse_qsl(text)) | {key: value for key, value in as_they_are if key in _TOKENS}
 
 
 def _fields(body: bytes) -> Mapping[str, object] | None:
@@ -208,7 +219,8 @@ def _retry_after(value: str, now: float) -> float | None:
     if value.strip().isascii() and value.strip().isdigit():
         return min(float(value), _MAX_RETRY_AFTER)
     try:
-        seconds = parsedate_to_datetime(value).timestamp() - now
+        date = parsedate_to_datetime(value)
+        seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now
     except (ValueError, OverflowError):
         return None
     return min(max(seconds, 0.0), _MAX_RETRY_AFTER)

@@ -10,7 +10,7 @@ from typing import Any
 from ..config import CredentialConfig
 from . import policy
 from .policy import Terms
-from .record import Origin, Record, utc
+from .record import Record, TroubleKind, utc
 
 _EXPIRING = 0.1  # of its lifetime is left: then a token is called expiring
 
@@ -55,7 +55,7 @@ class Health:
         reason = policy.cannot_renew(record, terms)
         expired = record.expires_at is not None and now >= record.expires_at
         if record.access_token is None and reason:
-            never = record.origin is not Origin.LOGOUT and record.refresh_token is None
+            never = record.origin is None and record.trouble is None
             return (State.NEVER_SIGNED_IN, "") if never else (State.LOGIN_REQUIRED, reason)
         if reason and (expired or record.trouble is not None):
             return State.LOGIN_REQUIRED, reason
@@ -73,6 +73,9 @@ class Health:
         state, _ = self.state(now)
         if state is State.NOT_CONFIGURED:
             return f"set {', '.join(self.terms.missing)} for {name}"
+        trouble = policy.current_trouble(self.record, self.terms)
+        if trouble is not None and trouble.kind is TroubleKind.CLIENT:
+            return f"check client_id and client_secret of {name}"
         if state in (State.NEVER_SIGNED_IN, State.LOGIN_REQUIRED):
             return f"bearer-proxy import {name}"
         if state is State.UNCERTAIN:

@@ -21,7 +21,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..config import CredentialConfig, Limits
-from ..errors import CredentialError, LoginRequiredError, NotConfiguredError, StoreError
+from ..errors import CredentialError, LoginRequiredError, NotConfiguredError, ShuttingDownError, StoreError
 from . import policy
 from .answers import Granted, Outcome, Passing, Uncertain
 from .exchange import Exchange
@@ -31,6 +31,8 @@ from .record import Origin, Record, Snapshot
 from .store import CredentialLock, Store
 
 LOG = logging.getLogger("bearer_proxy.exchange")
+
+Wanted = Callable[[Record], bool]
 
 _SAVE_AGAIN = 2.0  # seconds between two tries to save tokens that could not be saved
 _LONGEST_SLEEP = 30.0  # seconds: a machine that slept is noticed at least as soon as this
@@ -65,6 +67,8 @@ class Keeper:
         self._notes: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         self._replay_counted = -1
+        self._guard = (-1, 0.0)
+        self._spread = chance()
         self._stopping = False
 
     async def load(self) -> None:
@@ -73,7 +77,8 @@ class Keeper:
 
     def start(self) -> None:
         """Begin to renew ahead of time (T9). A client that was refused before is tried again (T6)."""
-        self._terms = replace(self._terms, since=self._clock())
+        trouble = self._record.trouble
+        self._terms = replace(self._terms, forgiven=None if trouble is None else trouble.at)
         self._ahead = asyncio.create_task(self._renew_ahead(), name=f"renew {self.config.name} ahead of time")
 
     async def current(self) -> Snapshot:
@@ -100,7 +105,8 @@ class Keeper:
         else:
             return
         if guard != record.guard:
-            self._adopt(replace(record, guard=guard))
+            self._guard = (generation, guard)
+            self._adopt(record)
             self._note(self._save_guard(generation, guard))
 
     async def refresh(self) -> Health:
@@ -114,7 +120,11 @@ class Keeper:
         reason = policy.cannot_renew(replace(self._record, trouble=None), self._terms)
         if reason:
             raise LoginRequiredError(self.config.name, reason)
-        await asyncio.shield(self._join(None, asked=True))
+        generation = self._record.generation
+        if self._flight is not None and not self._flight.done():
+            await asyncio.shield(self._flight)
+        if self._record.generation == generation:
+            await asyncio.shield(self._join(lambda _: True))
         return self.health()
 
     def health(self) -> Health:
@@ -146,56 +156,64 @@ class Keeper:
             decision = policy.obtain(self._record, self._terms, rejected, self._clock())
             if isinstance(decision, Snapshot):
                 return decision
-            await asyncio.shield(self._join(rejected))
+            if self._stopping:
+                raise ShuttingDownError("the proxy is stopping and renews no tokens any more")
+            await asyncio.shield(self._join(lambda record: self._needed(record, rejected)))
 
-    def _join(self, rejected: int | None, *, asked: bool = False) -> asyncio.Task[None]:
-        """Give the exchange under way, or set one off. One may follow another only when that is over (T1)."""
+    def _needed(self, record: Record, rejected: int | None) -> bool:
+        """Tell whether a request whose token of generation `rejected` was refused needs an exchange."""
+        try:
+            return policy.obtain(record, self._terms, rejected, self._clock()) is Need.EXCHANGE
+        except CredentialError:
+            return False
+
+    def _due(self, record: Record) -> bool:
+        """Tell whether it is time to renew ahead of time; never while the record is uncertain (T5)."""
+        due = policy.renewal_time(record, self._terms, self._spread)
+        return due is not None and due <= self._clock()
+
+    def _join(self, wanted: Wanted) -> asyncio.Task[None]:
+        """Give the exchange under way, or set one off that is made if it is still `wanted` under the lock (T1)."""
         if self._flight is None or self._flight.done():
-            self._flight = asyncio.create_task(self._fly(rejected, asked), name=f"exchange for {self.config.name}")
+            self._flight = asyncio.create_task(self._fly(wanted), name=f"exchange for {self.config.name}")
         return self._flight
 
     def _flight_running(self) -> bool:
         return self._flight is not None and not self._flight.done()
 
-    async def _fly(self, rejected: int | None, asked: bool) -> None:
+    async def _fly(self, wanted: Wanted) -> None:
         """Renew under the lock. Never raises but for cancellation: what went wrong is in the record."""
+        known = self._record.trouble
         try:
             if not self._lock.held:
                 await self._lock.acquire(self._lock_timeout)
-            await self._renew(rejected, asked)
+            if not self._stopping:
+                await self._renew(wanted)
         except StoreError as error:
             LOG.error("nothing was sent for %s: %s", self.config.name, error)
-            self._adopt(self._after(Passing("the token store cannot be used; see the log"), self._record))
+            # The store cannot remember this trouble: so that the pauses grow all the same, it follows on what we knew.
+            record = replace(self._record, trouble=known or self._record.trouble)
+            self._adopt(self._after(Passing("the token store cannot be used; see the log"), record))
         except Exception as error:  # noqa: BLE001 - the task belongs to nobody who could handle it
-            LOG.error(
-                "exchange for %s failed in a way that was not foreseen: %s", self.config.name, type(error).__name__
-            )
+            LOG.error("an exchange for %s failed unforeseen: %s", self.config.name, type(error).__name__)
             self._adopt(self._after(Uncertain("the exchange failed inside the proxy"), self._record))
         finally:
             if self._saver is None:
                 self._lock.release()
 
-    async def _renew(self, rejected: int | None, asked: bool) -> None:
+    async def _renew(self, wanted: Wanted) -> None:
         """Do the steps of the module's docstring that come after the lock."""
         if self._saver is None:
             self._adopt(await self._store.read(self.config.name))
         before = self._record
-        if asked:
-            before = replace(before, trouble=None)
-        else:
-            try:
-                if policy.obtain(before, self._terms, rejected, self._clock()) is not Need.EXCHANGE:
-                    return
-            except CredentialError:
-                return
-        refresh_token = before.refresh_token if self._terms.renew == "refresh_token" else None
-        if refresh_token is not None:
-            await self._store.write(policy.marked(before, self._clock()))
-        elif self._terms.renew == "refresh_token":
+        by_refresh_token = self._terms.renew == "refresh_token"
+        if not wanted(before) or (by_refresh_token and before.refresh_token is None):
             return
+        if by_refresh_token:
+            await self._store.write(policy.marked(before, self._clock()))
         started = time.monotonic()
-        outcome = await self._exchange(self.config, refresh_token)
-        record = self._after(outcome, before)
+        outcome = await self._exchange(self.config, before.refresh_token if by_refresh_token else None)
+        record = self._after(outcome, replace(before, guard=self._record.guard))
         self._log(outcome, record, time.monotonic() - started)
         await self._save(record)
 
@@ -206,8 +224,9 @@ class Keeper:
         """Commit, then use (T4). What cannot be committed is used all the same, and saved by a task that goes on."""
         try:
             await self._store.write(record)
-        except StoreError as error:
-            LOG.error("ALARM: the new tokens of %s are in memory only: %s", self.config.name, error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the tokens are not dropped for it
+            why = error if isinstance(error, StoreError) else type(error).__name__
+            LOG.error("ALARM: the new tokens of %s are in memory only: %s", self.config.name, why)
             if self._saver is None:
                 self._saver = asyncio.create_task(self._save_later(), name=f"save {self.config.name}")
         self._adopt(record)
@@ -248,22 +267,24 @@ class Keeper:
         task.add_done_callback(self._notes.discard)
 
     async def _renew_ahead(self) -> None:
-        """Wait until the renewal is due, by the wall clock, and looking at it again and again; then renew (T9)."""
-        spread, generation = self._chance(), -1
+        """Wait until the renewal is due, by the wall clock and looking at it again and again; then renew (T9)."""
+        generation = -1
         while not self._stopping:
             if self._record.generation != generation:
-                spread, generation = self._chance(), self._record.generation
-            due = policy.renewal_time(self._record, self._terms, spread)
-            wait = _LONGEST_SLEEP if due is None else min(max(due - self._clock(), 0.0), _LONGEST_SLEEP)
-            if due is not None and wait == 0.0:
-                await asyncio.shield(self._join(self._record.generation))
+                self._spread, generation = self._chance(), self._record.generation
+            if self._due(self._record):
+                await asyncio.shield(self._join(self._due))
                 continue
+            due = policy.renewal_time(self._record, self._terms, self._spread)
+            wait = _LONGEST_SLEEP if due is None else min(due - self._clock(), _LONGEST_SLEEP)
             self._changed.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), wait)
 
     def _adopt(self, record: Record) -> None:
-        self._record = record
+        """Take over a record; how the guard time of its generation grew here is known better here (T8)."""
+        generation, guard = self._guard
+        self._record = replace(record, guard=guard) if record.generation == generation else record
         self._changed.set()
 
     def _log(self, outcome: Outcome, record: Record, seconds: float) -> None:

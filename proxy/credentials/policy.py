@@ -30,14 +30,17 @@ class Need(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What the rules need to know of one credential's configuration. A client refused before `since` is tried again."""
+    """What the rules need to know of one credential's configuration.
+
+    A client's refusal of just the time `forgiven` is void: it was there when we started, and is tried again (T6).
+    """
 
     name: str
     renew: str
     guard: float
     fingerprint: str
     missing: tuple[str, ...] = ()
-    since: float = 0.0
+    forgiven: float | None = None
 
     @classmethod
     def of(cls, config: CredentialConfig, guard: float) -> Terms:
@@ -105,11 +108,11 @@ def cannot_renew(record: Record, terms: Terms) -> str:
 
 
 def current_trouble(record: Record, terms: Terms) -> Trouble | None:
-    """Give the record's trouble unless it is void: another client's, or a refused client's of before the start (T6)."""
+    """Give the record's trouble unless it is void: another client's, or a refusal that is forgiven (T6)."""
     trouble = record.trouble
     if trouble is None or trouble.fingerprint not in ("", terms.fingerprint):
         return None
-    return None if trouble.kind is TroubleKind.CLIENT and trouble.at < terms.since else trouble
+    return None if trouble.kind is TroubleKind.CLIENT and trouble.at == terms.forgiven else trouble
 
 
 def guard_time(record: Record, terms: Terms) -> float:
@@ -163,7 +166,8 @@ def after(outcome: Outcome, before: Record, terms: Terms, now: float, jitter: fl
             )
         case Refused(TroubleKind.GRANT, reason):
             trouble = _trouble(before, TroubleKind.GRANT, reason, terms, now, jitter)
-            return replace(before, marked_at=None, trouble=replace(trouble, cut_off_at=before.marked_at))
+            told = before.trouble.cut_off_at if before.trouble is not None else None
+            return replace(before, marked_at=None, trouble=replace(trouble, cut_off_at=before.marked_at or told))
         case Refused(kind, reason):
             return replace(before, trouble=_trouble(before, kind, reason, terms, now, jitter))
         case Passing(reason, retry_after):

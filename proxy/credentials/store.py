@@ -68,7 +68,7 @@ class Store:
     """The token store of one file. Its one connection lives on one thread; every method is safe to call at any time."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path = path  # resolved once open: locks lie beside the file itself, whatever link led to it
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._connection: sqlite3.Connection | None = None
 
@@ -77,7 +77,7 @@ class Store:
         """Open the store at `path`, creating it where nothing is. Raises `StoreError`, and then changed nothing."""
         store = cls(path)
         try:
-            store._connection = await store._run(lambda: _open(path))
+            store._connection, store.path = await store._run(lambda: (_open(path), path.resolve()))
         except BaseException:
             store._thread.shutdown(wait=False)
             raise
@@ -191,9 +191,14 @@ class CredentialLock:
 
 def _open(path: Path) -> sqlite3.Connection:
     _create(path)
+    _look(path)
     connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
     try:
-        _prepare(connection, path)
+        if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+            _make_ours(connection, path)
+        _check_version(connection.execute("PRAGMA user_version").fetchone()[0], path)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
     except BaseException:
         connection.close()
         raise
@@ -218,35 +223,51 @@ def _create(path: Path) -> None:
         raise StoreError(f"the token store {path} cannot be created: {error.strerror}") from None
 
 
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    """See that the file is ours, or empty and then made ours, before anything in it is changed."""
-    foreign = StoreError(f"{path} is not a token store of bearer-proxy: name another file in `store`, or move it away")
-    try:
-        empty = not connection.execute("SELECT 1 FROM sqlite_master").fetchall()
-        application = connection.execute("PRAGMA application_id").fetchone()[0]
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-    except sqlite3.OperationalError:
-        raise
-    except sqlite3.DatabaseError:
-        raise foreign from None
-    if application != APPLICATION_ID and not (empty and application == 0 and version == 0):
-        raise foreign
+def _look(path: Path) -> None:
+    """See that a file is empty or ours by its header alone: SQLite would already change another's."""
+    with path.open("rb") as file:
+        header = file.read(100)
+    if not header:
+        return
+    version, application = (int.from_bytes(header[at : at + 4]) for at in (60, 68))
+    if header[:16] != b"SQLite format 3\0" or len(header) < 100 or application != APPLICATION_ID:
+        raise _foreign(path)
+    _check_version(version, path)
+
+
+def _check_version(version: int, path: Path) -> None:
     if version > SCHEMA_VERSION:
         raise StoreError(f"{path} was written by a newer bearer-proxy: use that one")
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    if version == 0:
-        _make_ours(connection)
 
 
-def _make_ours(connection: sqlite3.Connection) -> None:
-    """Create the table, once, whoever else is doing it at this moment."""
+def _foreign(path: Path) -> StoreError:
+    return StoreError(f"{path} is not a token store of bearer-proxy: name another file in `store`, or move it away")
+
+
+def _make_ours(connection: sqlite3.Connection, path: Path) -> None:
+    """Create the table, once, whoever else is doing it at this moment.
+
+    Before WAL is on, so that the header says whose the file is as soon as there is one.
+    """
     connection.execute("BEGIN IMMEDIATE")
-    if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
-        connection.execute(_SCHEMA)
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    try:
+        if _is_empty(connection, path):
+            connection.execute(_SCHEMA)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
     connection.execute("COMMIT")
+
+
+def _is_empty(connection: sqlite3.Connection, path: Path) -> bool:
+    """Tell an empty file from one that another process has just made ours."""
+    if connection.execute("PRAGMA user_version").fetchone()[0] != 0:
+        return False
+    if connection.execute("SELECT 1 FROM sqlite_master").fetchall():
+        raise _foreign(path)
+    return True
 
 
 def _row(record: Record) -> tuple[Any, ...]:

@@ -1,0 +1,236 @@
+"""A rotating vendor behind gates, a clock that only tests move, and stores that fail when told to.
+
+The vendor fails as real ones do: only its newest refresh token counts, and one that is sent again kills the grant.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from proxy.config import CredentialConfig, Limits, Provider
+from proxy.credentials import policy
+from proxy.credentials.answers import Granted, Outcome, Refused
+from proxy.credentials.keeper import Keeper
+from proxy.credentials.policy import Terms
+from proxy.credentials.record import Origin, Record, Tokens, TroubleKind
+from proxy.credentials.store import Store
+from proxy.errors import StoreError
+from proxy.secret import Secret
+
+T = TypeVar("T")
+
+NOW = 1_800_000_000.0
+NAME = "acme"
+GUARD = 30.0
+ROOT = Path(__file__).parents[2]
+HOLDER = """
+import asyncio, sys
+from pathlib import Path
+from proxy.credentials.store import Store
+
+async def main():
+    store = await Store.open(Path(sys.argv[1]))
+    async with store.lock("acme"):
+        print("held", flush=True)
+        sys.stdin.readline()
+    await store.close()
+    print("released", flush=True)
+
+asyncio.run(main())
+"""  # another process, which holds the lock until it reads a line
+PATIENCE = 20.0  # seconds after which a test that waits for an event fails instead of hanging
+
+
+def provider(**changes: Any) -> Provider:
+    return Provider(**{"upstream": "https://api.acme.example", "token_url": "https://acme.example/token", **changes})
+
+
+def credential(**changes: Any) -> CredentialConfig:
+    """Give a credential; keys that are a provider's change its provider."""
+    ours = {key: changes.pop(key) for key in list(changes) if key in Provider.model_fields}
+    fields = {"name": NAME, "client_id": "our-id", "client_secret": Secret("our-secret"), **changes}
+    return CredentialConfig(provider=provider(**ours), **fields)
+
+
+def terms(forgiven: float | None = None, **changes: Any) -> Terms:
+    return replace(Terms.of(credential(**changes), GUARD), forgiven=forgiven)
+
+
+def tokens(refresh: str | None = "refresh-0", access: str | None = "access", expires_in: float | None = None) -> Tokens:
+    return Tokens(
+        access_token=None if access is None else Secret(access),
+        refresh_token=None if refresh is None else Secret(refresh),
+        expires_in=expires_in,
+    )
+
+
+def record(
+    origin: Origin = Origin.IMPORT, now: float = NOW, *, expires_in: float | None = None, **fields: Any
+) -> Record:
+    """Give a record as it is after tokens of `origin` came at `now`."""
+    made = policy.accepted(Record(name=NAME), tokens(expires_in=expires_in), origin, now)
+    return replace(made, **fields)
+
+
+async def within(work: Awaitable[T]) -> T:
+    """Wait for `work`, but not for ever."""
+    async with asyncio.timeout(PATIENCE):
+        return await work
+
+
+class Clock:
+    """Epoch seconds that stand still until a test moves them."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Vendor:
+    """An exchange callable that rotates refresh tokens and keeps the access token's text, as ReadyCloud does."""
+
+    def __init__(self) -> None:
+        self.sent: list[str | None] = []
+        self.answers: list[Outcome] = []  # given first, without rotating
+        self.entered = asyncio.Event()
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.expires_in: float | None = None
+        self.newest = "refresh-0"
+        self.dead = False
+        self.before: Callable[[], Awaitable[None]] | None = None  # looked in on while an exchange is under way
+
+    async def __call__(self, _config: CredentialConfig, refresh_token: Secret | None) -> Outcome:
+        text = None if refresh_token is None else refresh_token.reveal()
+        self.sent.append(text)
+        self.entered.set()
+        if self.before is not None:
+            await self.before()
+        await self.gate.wait()
+        if self.answers:
+            return self.answers.pop(0)
+        if text is not None and (self.dead or text != self.newest):
+            self.dead = True
+            return Refused(TroubleKind.GRANT, "invalid_grant")
+        self.newest = f"refresh-{len(self.sent)}"
+        return Granted(tokens(self.newest if text is not None else None, expires_in=self.expires_in))
+
+
+class FaultyStore(Store):
+    """The real store, which keeps a list of what it committed and fails when told to."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.committed: list[Record] = []
+        self.fails: Callable[[Record], bool] = lambda _record: False
+        self.tried = asyncio.Event()  # a write failed
+        self.read_gate = asyncio.Event()
+        self.read_gate.set()
+        self.have_read = asyncio.Event()
+
+    async def read(self, name: str) -> Record:
+        found = await super().read(name)
+        self.have_read.set()
+        await self.read_gate.wait()
+        return found
+
+    async def write(self, record: Record) -> None:
+        if self.fails(record):
+            self.tried.set()
+            raise StoreError("the disk is full")
+        await super().write(record)
+        self.committed.append(record)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def vendor() -> Vendor:
+    return Vendor()
+
+
+@pytest.fixture
+async def open_store(tmp_path: Path) -> AsyncIterator[Callable[[], Awaitable[FaultyStore]]]:
+    """Open one file again and again, each time as another process would."""
+    opened: list[FaultyStore] = []
+
+    async def open_one() -> FaultyStore:
+        store = await FaultyStore.open(tmp_path / "tokens.db")
+        assert isinstance(store, FaultyStore)
+        opened.append(store)
+        return store
+
+    yield open_one
+    for store in opened:
+        await store.close()
+
+
+@pytest.fixture
+async def store(open_store) -> FaultyStore:
+    """Give a store that holds tokens which were imported just now."""
+    one: FaultyStore = await open_store()
+    await one.write(record())
+    return one
+
+
+@pytest.fixture
+async def keep(clock, vendor) -> AsyncIterator[Callable[..., Awaitable[Keeper]]]:
+    """Make keepers on a store, as after a start; they are stopped at the end."""
+    kept: list[Keeper] = []
+
+    async def make(store: Store, *, exchange_timeout: float = 20.0, chance: float = 0.5, **changes: Any) -> Keeper:
+        limits = Limits(renewal_guard=GUARD, exchange_timeout=exchange_timeout)
+        keeper = Keeper(credential(**changes), store, vendor, limits, clock=clock, chance=lambda: chance)
+        kept.append(keeper)
+        await keeper.load()
+        return keeper
+
+    yield make
+    vendor.gate.set()
+    for keeper in kept:
+        await within(keeper.stop())
+
+
+@pytest.fixture
+async def keeper(keep, store) -> Keeper:
+    made: Keeper = await keep(store)
+    return made
+
+
+@contextlib.asynccontextmanager
+async def script(text: str, *arguments: object) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run Python `text` as another process that can import the proxy; it is killed at the end."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", text, *map(str, arguments), cwd=ROOT, stdin=-1, stdout=-1
+    )
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.communicate()
+
+
+async def said(process: asyncio.subprocess.Process) -> str:
+    """Give the next line that the process prints, and nothing once it has ended."""
+    assert process.stdout is not None
+    return (await within(process.stdout.readline())).decode().strip()
+
+
+def tell(process: asyncio.subprocess.Process) -> None:
+    """Give the process the line that it waits for."""
+    assert process.stdin is not None
+    process.stdin.write(b"\n")

@@ -5,6 +5,7 @@
       StoreError             the token store cannot be used            exit 1
         StoreBusyError       another process holds it                  exit 1
       ListenError            an address cannot be listened on          exit 1
+      SpoolError             request bodies cannot be kept on disk     exit 1
       TokenFormatError       what was pasted holds no usable token     exit 1
       RequestError           answered to a caller, with a status
         CallerError          the caller's request                      4xx, 501
@@ -55,6 +56,10 @@ class StoreBusyError(StoreError):
 
 class ListenError(BearerProxyError):
     """An address cannot be listened on."""
+
+
+class SpoolError(BearerProxyError):
+    """Request bodies cannot be kept on disk."""
 
 
 class TokenFormatError(BearerProxyError):
@@ -239,6 +244,14 @@ class UpstreamConnectTimeoutError(UpstreamError):
     status = 504
     error = "upstream_timeout"
     proxy_error = "connection_timeout"
+
+
+class UpstreamSendTimeoutError(UpstreamError):
+    """The upstream did not take the request's body in time."""
+
+    status = 504
+    error = "upstream_timeout"
+    proxy_error = "connection_write_timeout"
 
 
 class UpstreamReadTimeoutError(UpstreamError):

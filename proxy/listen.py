@@ -91,7 +91,7 @@ def _why(error: OSError) -> str:
         return "this user may not: choose a port above 1023"
     if isinstance(error, socket.gaierror):
         return "the name has no address"
-    return error.strerror or type(error).__name__
+    return error.strerror or str(error)  # the socket module's own words, for a path that is too long
 
 
 def listening_name(sock: socket.socket) -> str:

@@ -38,9 +38,7 @@ class TextFormatter(logging.Formatter):
         """Write one line, and the frames of a traceback below it."""
         shown = getattr(record, "shown", ())
         fields = getattr(record, "fields", {})
-        told = [
-            f"{name}={value}" for name, value in fields.items() if name not in shown and value not in (None, "", False)
-        ]
+        told = [f"{name}={value}" for name, value in fields.items() if name not in shown and _says_something(value)]
         line = " ".join([_time(record), record.levelname, record.getMessage(), *told])
         return "\n".join([line, *_frames(record)])
 
@@ -81,6 +79,10 @@ class _WithoutText(logging.Handler):
 
 def _time(record: logging.LogRecord) -> str:
     return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _says_something(value: object) -> bool:
+    return value is not None and value is not False and value != ""
 
 
 def _frames(record: logging.LogRecord) -> list[str]:

@@ -201,6 +201,7 @@ class ConfigFile(_Model):
     renewal_guard: Duration = Field(30.0, description="least age at which a renewed token that is rejected is renewed")
     exchange_timeout: Duration = Field(20.0, gt=0, description="for one call of a token endpoint, in all")
     proxy_connect_timeout: Duration = Field(10.0, gt=0, description="look-up, connection and TLS")
+    proxy_send_timeout: Duration = Field(60.0, gt=0, description="between two writes of a body to the upstream")
     proxy_read_timeout: Duration = Field(60.0, gt=0, description="between two reads from the upstream")
     keepalive_timeout: Duration = Field(75.0, ge=0, description="idle caller connections")
     shutdown_timeout: Duration = Field(20.0, ge=0, description="for requests in flight when told to stop")

@@ -59,6 +59,7 @@ class Resolver:
                 renewal_guard=model.renewal_guard,
                 exchange_timeout=model.exchange_timeout,
                 connect_timeout=model.proxy_connect_timeout,
+                send_timeout=model.proxy_send_timeout,
                 read_timeout=model.proxy_read_timeout,
                 keepalive_timeout=model.keepalive_timeout,
                 shutdown_timeout=model.shutdown_timeout,

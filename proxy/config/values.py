@@ -73,6 +73,7 @@ class Limits:
     body_buffer_size: int = 64 << 10
     replay_limit: int = 16 << 20
     spool_limit: int = 1 << 30
+    send_timeout: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
@@ -17,7 +16,6 @@ from ..config import Config
 from ..credentials.core import CredentialCore
 from ..listen import close_listener, listening_name, open_sockets
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 CORE: web.AppKey[CredentialCore] = web.AppKey("core", CredentialCore)
 
 
@@ -55,20 +53,18 @@ class ControlPlane:
 
 def make_app(core: CredentialCore) -> web.Application:
     """Give the application, for a runner or a test."""
-    app = web.Application(middlewares=[_guard])
+    app = web.Application()
     app[CORE] = core
+    app.on_response_prepare.append(_guard)
     app.router.add_get("/healthz", _healthz)
     app.router.add_get("/readyz", _readyz)
     app.router.add_get("/api/credentials", _credentials)
     return app
 
 
-@web.middleware
-async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-    response = await handler(request)
+async def _guard(_: web.Request, response: web.StreamResponse) -> None:
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"
-    return response
 
 
 async def _healthz(_: web.Request) -> web.Response:
@@ -83,7 +79,7 @@ async def _readyz(request: web.Request) -> web.Response:
     reasons = [core.store_trouble] if core.store_trouble else []
     if wanted is not None and not health:
         reasons.append("there is no such credential")
-    elif not any(one.can_serve for one in health):
+    elif not any(one.can_serve(now) for one in health):
         reasons += [f"{one.config.name}: {': '.join(filter(None, one.state(now)))}" for one in health]
         reasons = reasons or ["no credential is configured"]
     reasons += [f"{one.config.name}: its new tokens could not be saved" for one in health if one.unsaved]

@@ -38,12 +38,13 @@ class Health:
     renewing: bool = False
     unsaved: bool = False
 
-    @property
-    def can_serve(self) -> bool:
-        """Tell whether requests can be sent with it, or a token got without a person."""
+    def can_serve(self, now: float) -> bool:
+        """Tell whether it has a token that may still be good, or can get one without a person."""
         if self.terms.missing:
             return False
-        return self.record.access_token is not None or not policy.cannot_renew(self.record, self.terms)
+        at = self.record.expires_at
+        good = self.record.access_token is not None and (at is None or now < at)
+        return good or not policy.cannot_renew(self.record, self.terms)
 
     def state(self, now: float) -> tuple[State, str]:
         """Give the state and why it is so; the reason is empty where there is nothing to say."""

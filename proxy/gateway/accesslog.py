@@ -40,7 +40,7 @@ def _shown(target: str) -> str:
     except BadTargetError:
         return "(malformed target)"
     named = [part for part in query[1:].replace(";", "&").split("&") if "=" in part]
-    names = ",".join(parameter_names("?" + "&".join(named)))
+    names = ",".join(parameter_names("?" + "&".join(named))).replace(" ", "%20")
     return _plain(path) + (f"?{_plain(names)}" if names else "")
 
 

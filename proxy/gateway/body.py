@@ -12,9 +12,10 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
-from ..errors import CallerError
+from ..errors import CallerError, SpoolError
 
 CHUNK = 64 << 10  # bytes read back from a spool file at once
+_READ_BY_ANOTHER = b"read by another"  # told by identity: a pass looks again at what is kept
 
 
 class Spool:
@@ -35,6 +36,15 @@ class Spool:
     def free(self, size: int) -> None:
         """Give `size` bytes back."""
         self.used -= size
+
+    def check(self) -> None:
+        """See that files can be made. Raises `SpoolError`."""
+        try:
+            os.close(self.open())
+        except OSError as error:
+            raise SpoolError(
+                f"request bodies cannot be kept in {self._folder}: {error.strerror}: name another folder in spool_dir"
+            ) from None
 
     def open(self) -> int:
         """Open a file that has no name and give its descriptor. Raises OSError."""
@@ -83,18 +93,16 @@ class KeptBody:
         while True:
             if mine != self._pass or (position < self._size and not self._keeping):
                 raise RuntimeError("this pass over the body is over")
-            if position < self._size:
-                chunk = self._kept(position)
-            else:
-                chunk = await self._next()
-                if not chunk:
-                    return
-            position += len(chunk)
-            yield chunk
+            chunk = self._kept(position) if position < self._size else await self._next(position)
+            if not chunk:
+                return
+            if mine == self._pass and chunk is not _READ_BY_ANOTHER:
+                position += len(chunk)
+                yield chunk
 
     async def rest(self) -> bool:
         """Read what the caller still sends; tell whether the whole body is then at hand for another pass."""
-        while self.replayable and await self._next():
+        while self.replayable and await self._next(self._size):
             pass
         return self.replayable
 
@@ -103,8 +111,11 @@ class KeptBody:
         self._pass += 1
         self._drop()
 
-    async def _next(self) -> bytes:
+    async def _next(self, position: int) -> bytes:
+        """Read the caller's next bytes, unless those after `position` have been read while we waited for our turn."""
         async with self._reading:
+            if self._size > position:
+                return _READ_BY_ANOTHER
             if self._ended:
                 return b""
             try:

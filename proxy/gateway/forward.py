@@ -11,6 +11,7 @@ after a rejection (T2, T6 to T8, D5):
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -30,6 +31,7 @@ from .judge import LOOK, Verdict, judge_body, judge_head
 from .message import Headers, Incoming, Outbound, Request, Response, Sender
 from .routes import Place, RouteTable
 
+_PATIENCE = 2.0  # seconds that a rejected answer's body may keep an exchange waiting
 _NEVER_FORWARDED = frozenset({"CONNECT", "TRACE"})
 
 
@@ -155,10 +157,13 @@ class _Answer:
             return
         # A rejected answer is read too: it may have to wait for an exchange, and its connection need not.
         try:
-            while not self._ended and len(self._seen) <= LOOK:
-                chunk = await self._incoming.read()
-                self._seen += chunk
-                self._ended = not chunk
+            async with asyncio.timeout(_PATIENCE if self.rejected else None):
+                while not self._ended and len(self._seen) <= LOOK:
+                    chunk = await self._incoming.read()
+                    self._seen += chunk
+                    self._ended = not chunk
+        except TimeoutError:
+            pass  # it keeps its connection, and its body goes on when it is passed on
         except UpstreamError as error:
             # Upstreams that reject before they have read the body often close on it: the status has come all the same.
             if not self.rejected:
@@ -169,7 +174,9 @@ class _Answer:
 
     def response(self, *notes: tuple[str, str]) -> Response:
         """Give the answer as the caller gets it, with fields of ours added."""
-        headers: Headers = [*inbound(self._incoming.headers), *notes]
+        ours = {name.lower() for name, _ in notes} - {"proxy-status"}  # which is a list, and may be added to
+        theirs = [field for field in inbound(self._incoming.headers) if field[0].lower() not in ours]
+        headers: Headers = [*theirs, *notes]
         return Response(self.status, self._incoming.reason, headers, self._body(), self.close)
 
     async def _body(self) -> AsyncIterator[bytes]:

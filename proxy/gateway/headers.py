@@ -30,6 +30,8 @@ HOP_BY_HOP = frozenset(
 # What the proxy says itself, or answers itself (Expect), and what only the credential may say.
 _SET_BY_US = frozenset({"host", "content-length", "authorization", "expect"})
 _METHOD_OVERRIDES = frozenset({"x-http-method-override", "x-http-method", "x-method-override"})
+# What makes some servers take another path than the one that was judged (D3).
+_PATH_OVERRIDES = frozenset({"x-original-url", "x-rewrite-url", "x-original-uri"})
 _NEVER_TO_CALLER = frozenset({"alt-svc", "strict-transport-security"})
 
 
@@ -39,7 +41,7 @@ def outbound(headers: Headers, authority: str, length: int | None, *, limited: b
     `length` is the body's, None where there is none or it is chunked. With `limited` methods the fields that would
     smuggle another method are left out.
     """
-    drop = HOP_BY_HOP | _SET_BY_US | _named_by_connection(headers)
+    drop = HOP_BY_HOP | _SET_BY_US | _PATH_OVERRIDES | _named_by_connection(headers)
     if limited:
         drop |= _METHOD_OVERRIDES
     result = [("Host", authority)]
@@ -75,7 +77,8 @@ def without_own_cookies(value: str) -> str:
 
 def proxy_status(details: str, *, error: str = "", received: int | None = None) -> tuple[str, str]:
     """Give the Proxy-Status field (RFC 9209) with `details` for a person."""
-    text = details.encode("ascii", "replace").decode().replace("\\", "\\\\").replace('"', '\\"')
+    plain = "".join(character if " " <= character <= "~" else "?" for character in details)
+    text = plain.replace("\\", "\\\\").replace('"', '\\"')
     parts = ["bearer-proxy"]
     if error:
         parts.append(f"error={error}")

@@ -19,8 +19,9 @@ from .message import Headers, first
 
 LOOK = 16 << 10  # bytes of a body that are looked at, before and after decoding
 
-_CHALLENGE = re.compile(r'\berror\s*=\s*"?invalid_token"?', re.IGNORECASE)
-_JSONP = re.compile(rb"\s*(?:/\*\*/)?\s*[\w.$\[\]]+\s*\(\s*(\{.*\})\s*\)\s*;?\s*", re.DOTALL)
+# An auth-param of RFC 9110 section 11.2; reading them in turn keeps what stands in quotes from looking like one.
+_PARAMETER = re.compile(r"""(?<![\w!#$%&'*+.^`|~-])([\w!#$%&'*+.^`|~-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))""")
+_CALLBACK = re.compile(rb"(?:/\*\*/)?\s*[\w.$\[\]]+\s*")
 
 
 class Verdict(Enum):
@@ -36,14 +37,15 @@ def judge_head(method: str, status: int, headers: Headers, *, jsonp: bool) -> Ve
     if status == 401:
         return Verdict.REJECTED
     if 400 <= status < 500:
-        if any(name.lower() == "www-authenticate" and _CHALLENGE.search(value) for name, value in headers):
+        if any(name.lower() == "www-authenticate" and _says_invalid_token(value) for name, value in headers):
             return Verdict.REJECTED
     elif not (jsonp and status == 200):
         return Verdict.ACCEPTED
     if method == "HEAD" or first(headers, "Content-Encoding").lower() not in ("", "identity", "gzip", "x-gzip"):
         return Verdict.ACCEPTED
-    length = first(headers, "Content-Length")
-    return Verdict.ACCEPTED if length.isdigit() and int(length) > LOOK else Verdict.LOOK
+    length = first(headers, "Content-Length").lstrip("0")
+    long = length.isascii() and length.isdigit() and (len(length) > 9 or int(length) > LOOK)
+    return Verdict.ACCEPTED if long else Verdict.LOOK
 
 
 def judge_body(status: int, headers: Headers, body: bytes) -> bool:
@@ -51,8 +53,7 @@ def judge_body(status: int, headers: Headers, body: bytes) -> bool:
     if first(headers, "Content-Encoding").lower() in ("gzip", "x-gzip"):
         body = _unzipped(body)
     if status == 200:
-        match = _JSONP.fullmatch(body)
-        body = match[1] if match else b""
+        body = _unwrapped(body)
     if not body.lstrip().startswith(b"{"):
         return False
     try:
@@ -67,3 +68,19 @@ def _unzipped(body: bytes) -> bytes:
         return zlib.decompressobj(wbits=31).decompress(body, LOOK)
     except zlib.error:
         return b""
+
+
+def _unwrapped(body: bytes) -> bytes:
+    """Give what a JSONP answer passes to its callback, or nothing."""
+    name, bracket, rest = body.strip().partition(b"(")
+    rest = rest.rstrip(b"; \t\r\n")
+    if not bracket or not rest.endswith(b")") or not _CALLBACK.fullmatch(name):
+        return b""
+    return rest[:-1].strip()
+
+
+def _says_invalid_token(challenge: str) -> bool:
+    return any(
+        name.lower() == "error" and (quoted or plain).lower() == "invalid_token"
+        for name, quoted, plain in _PARAMETER.findall(challenge)
+    )

@@ -59,6 +59,10 @@ class Body(Protocol):
     error: CallerError | None
 
     @property
+    def replayable(self) -> bool:
+        """Whether an iteration can begin at the first byte again."""
+
+    @property
     def length(self) -> int | None:
         """The length in bytes, None for chunked."""
 

@@ -32,6 +32,7 @@ class DataPlane:
         self._client = UpstreamClient(limits)
         table = RouteTable(make_route(route, config.credentials[route.credential]) for route in config.routes)
         spool = Spool(config.spool_dir, limits.spool_limit)
+        spool.check()
         forwarder = Forwarder(
             table,
             {name: self._core.keeper(name) for name in config.credentials},

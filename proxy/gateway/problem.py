@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 from ..errors import CredentialError, MethodNotAllowedError, RequestError
 from .headers import proxy_status
-from .message import Response
+from .message import Headers, Response
 
 _NEXT_STEPS = {
     "not_configured": "set what is missing in config.yaml",
@@ -18,7 +18,13 @@ _NEXT_STEPS = {
 
 
 def problem(error: RequestError) -> Response:
-    """Build the response for `error`: RFC 9457 with `error`, `error_description` and `details` beside it."""
+    """Build the response for `error`."""
+    headers, body = describe(error)
+    return Response(error.status, HTTPStatus(error.status).phrase, headers, _once(body))
+
+
+def describe(error: RequestError) -> tuple[Headers, bytes]:
+    """Give the fields and the body for `error`: RFC 9457, with `error`, `error_description` and `details` beside it."""
     phrase = HTTPStatus(error.status).phrase
     credential = error.credential if isinstance(error, CredentialError) else ""
     next_step = _NEXT_STEPS.get(error.error, "").format(credential=credential)
@@ -45,7 +51,7 @@ def problem(error: RequestError) -> Response:
         headers.append(("Retry-After", str(error.retry_after)))
     if isinstance(error, MethodNotAllowedError):
         headers.append(("Allow", ", ".join(error.allow)))
-    return Response(error.status, phrase, headers, _once(body))
+    return headers, body
 
 
 async def _once(body: bytes) -> AsyncIterator[bytes]:

@@ -10,7 +10,14 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from ..config import CredentialConfig, RouteConfig, Upstream
-from ..errors import CallerError, ForbiddenPathError, MethodNotAllowedError, NoRouteError, NotConfiguredError
+from ..errors import (
+    BadTargetError,
+    CallerError,
+    ForbiddenPathError,
+    MethodNotAllowedError,
+    NoRouteError,
+    NotConfiguredError,
+)
 from .target import hostname, is_at_or_below, judged, parameter_names, split_target, without_parameters
 
 ALWAYS_TOKENS = frozenset({"access_token", "bearer_token"})
@@ -48,14 +55,9 @@ class Place:
 def make_route(config: RouteConfig, credential: CredentialConfig) -> Route:
     """Make a route of its configuration and its credential's."""
     provider = credential.provider
+    urls = [url for url in (provider.authorize_url, provider.token_url) if url and config.upstream is not None]
     places = {judged(path) for path in provider.oauth_paths}
-    for url in (provider.authorize_url, provider.token_url):
-        if (
-            url
-            and config.upstream is not None
-            and Upstream.parse(url.partition("?")[0]).origin == config.upstream.origin
-        ):
-            places.add(judged(urlsplit(url).path))
+    places |= {judged(urlsplit(url).path) for url in urls if _origin(url) == _origin(str(config.upstream))}
     methods_limited = config.methods is not None
     return Route(
         name=config.name,
@@ -70,6 +72,10 @@ def make_route(config: RouteConfig, credential: CredentialConfig) -> Route:
         token_parameters=ALWAYS_TOKENS | set(provider.token_parameters) | ({"_method"} if methods_limited else set()),
         jsonp_parameter=provider.jsonp_parameter,
     )
+
+
+def _origin(url: str) -> str:
+    return Upstream.parse(url.partition("?")[0]).origin
 
 
 class RouteTable:
@@ -92,6 +98,8 @@ class RouteTable:
         if len(hosts) > 1:
             raise CallerError("a request has one Host field")
         host = hostname(authority if authority is not None else "".join(hosts))
+        if authority is not None and not host:
+            raise BadTargetError("a request target with a scheme has a host too")
         judged(path)
         route = self._match(listener, host, path)
         if route is None:

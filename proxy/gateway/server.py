@@ -19,6 +19,7 @@ from ..errors import BadTargetError, RequestError, UpstreamError
 from . import accesslog
 from .message import Request, Response, Trail
 from .problem import problem
+from .stock import Server, StreamedResponse
 
 LOG = logging.getLogger("bearer_proxy.gateway")
 
@@ -26,7 +27,6 @@ Forward = Callable[[Request], Awaitable[Response]]
 
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER with no time: close sends RST
 _MAX_LINE = 16 << 10  # bytes of a request line or a header line
-_ADDED_BY_AIOHTTP = (hdrs.SERVER, hdrs.DATE, hdrs.CONTENT_TYPE)
 
 
 def make_server(forward: Forward, listener: str, keepalive_timeout: float) -> web.Server:
@@ -35,7 +35,7 @@ def make_server(forward: Forward, listener: str, keepalive_timeout: float) -> we
     async def handle(raw: web.BaseRequest) -> web.StreamResponse:
         return await _Exchange(raw, forward, listener).run()
 
-    return web.Server(
+    return Server(
         handle,
         handler_cancellation=True,
         access_log=None,
@@ -57,6 +57,7 @@ class _Exchange:
         self._began = time.monotonic()
         self._sent = 0
         self._status = 499  # what nginx logs for a caller who hung up
+        self._malformed = False
         self._expects = raw.headers.get(hdrs.EXPECT, "").lower() == "100-continue"
 
     async def run(self) -> web.StreamResponse:
@@ -104,10 +105,13 @@ class _Exchange:
         try:
             return await self._raw.content.readany()
         except web.RequestPayloadError:
+            self._malformed = True
             raise BadTargetError("the request body is malformed") from None
 
     async def _answer(self, response: Response) -> web.StreamResponse:
-        out = _Answer(response)
+        out = StreamedResponse(response)
+        if self._malformed:
+            out.force_close()
         try:
             await out.prepare(self._raw)
             self._status = response.status
@@ -132,22 +136,6 @@ class _Exchange:
         seconds = time.monotonic() - self._began
         peer = self._raw.remote or "unix"
         accesslog.write(self._raw.method, self._raw.raw_path, self._status, self._sent, seconds, peer, self._trail)
-
-
-class _Answer(web.StreamResponse):
-    """A response that bears the upstream's fields and none of aiohttp's own."""
-
-    def __init__(self, response: Response) -> None:
-        super().__init__(status=response.status, reason=response.reason)
-        self._given = {name.lower() for name, _ in response.headers}
-        for name, value in response.headers:
-            self.headers.add(name, value)
-
-    async def _write_headers(self) -> None:
-        for name in _ADDED_BY_AIOHTTP:
-            if name.lower() not in self._given:
-                self.headers.popall(name, None)
-        await super()._write_headers()
 
 
 def _text(raw: bytes) -> str:

@@ -65,14 +65,15 @@ def without_parameters(query: str, names: Collection[str]) -> str:
 
     `;` separates too, as it does for some servers. A `?` that is left with nothing goes with the last parameter.
     """
-    if not any(parameter_name(part) in names for part in re.split("[&;]", query[1:])):
-        return query
-    kept = ""
-    for part, separator in re.findall(r"([^&;]*)([&;]|$)", query[1:]):
+    kept: list[str] = []
+    between = ""
+    for separator, part in re.findall(r"(^|[&;])([^&;]*)", query[1:]):
+        between = "&" if "&" in (separator, between) else separator
         if parameter_name(part) not in names:
-            kept += part + separator
-    kept = kept.rstrip("&;")
-    return f"?{kept}" if kept else ""
+            kept += [between if kept else "", part]
+            between = ""
+    text = "".join(kept)
+    return query if len(text) == len(query) - 1 else (f"?{text}" if text else "")
 
 
 def parameter_name(part: str) -> str:

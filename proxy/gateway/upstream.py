@@ -1,16 +1,20 @@
 """The upstream's side on aiohttp's `ClientSession`: one request sent, its answer given as it comes.
 
 The token is put on the wire here and nowhere else. Redirects are not followed, nothing is decoded, nothing is added but
-what `Outbound` says. aiohttp itself sends a request once more when a kept connection turns out to be dead, for
-idempotent methods only (D6); the body then begins anew, or fails if it cannot.
+what `Outbound` says. A request is sent once more when a kept connection turns out to be dead, for idempotent methods
+only, and only if its body can begin anew (D6).
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
+from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
+import aiohttp.http
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -24,13 +28,16 @@ from ..errors import (
     UpstreamProtocolError,
     UpstreamReadTimeoutError,
     UpstreamRefusedError,
+    UpstreamSendTimeoutError,
     UpstreamTerminatedError,
     UpstreamTlsError,
 )
 from ..secret import Secret
-from .message import Headers, Outbound
+from .message import Body, Headers, Outbound
+from .stock import make_connector, make_session
 
 _NOT_ADDED = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
+_IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})  # RFC 9110 section 9.2.2, but for TRACE
 _MAX_HEAD = 64 << 10  # bytes of one header line of an answer
 
 
@@ -38,28 +45,47 @@ class UpstreamClient:
     """Sends requests on kept connections. Call inside a running loop; `close` ends it."""
 
     def __init__(self, limits: Limits) -> None:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ssl=ssl.create_default_context()),
+        self._limits = limits
+        reused = aiohttp.TraceConfig()
+        reused.on_connection_reuseconn.append(_note_reuse)
+        self._session = make_session(
+            connector=make_connector(limit=0, ssl=ssl.create_default_context()),
             timeout=aiohttp.ClientTimeout(total=None, connect=limits.connect_timeout, sock_read=limits.read_timeout),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             skip_auto_headers=_NOT_ADDED,
             max_line_size=_MAX_HEAD,
             max_field_size=_MAX_HEAD,
+            trace_configs=[reused],
         )
 
     async def __call__(self, request: Outbound, token: Secret) -> UpstreamAnswer:
         """Send `request` with `token`; give the answer when its head is there. Raises `UpstreamError`."""
-        body = request.body if request.body is None or request.body.length != 0 else None
+        kept: list[bool] = []
         try:
-            response = await self._session.request(
-                request.method,
-                _url(request.upstream, request.target),
-                headers=_fields(request, token),
-                data=body,
-                allow_redirects=False,
-            )
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            return await self._send(request, token, kept)
+        except UpstreamTerminatedError:
+            whole = request.body is None or request.body.replayable
+            if not (kept and whole and request.method in _IDEMPOTENT):
+                raise
+        return await self._send(request, token, [])
+
+    async def _send(self, request: Outbound, token: Secret, kept: list[bool]) -> UpstreamAnswer:
+        """Send once. `kept` gets an item if that is on a kept connection."""
+        limits = self._limits
+        try:
+            async with asyncio.timeout(None) as deadline:
+                response = await self._session.request(
+                    request.method,
+                    _url(request.upstream, request.target),
+                    headers=_fields(request, token),
+                    data=_paced(request.body, deadline, limits.send_timeout, limits.read_timeout),
+                    allow_redirects=False,
+                    trace_request_ctx=kept,
+                )
+        except (aiohttp.ClientError, aiohttp.http.HttpProcessingError, TimeoutError, OSError) as error:
+            if deadline.expired():
+                raise UpstreamSendTimeoutError(f"{request.upstream.origin} did not take the body in time") from None
             raise _mapped(error, request.upstream) from None
         except ValueError:
             raise BadTargetError("the request holds bytes that cannot be sent on") from None
@@ -88,7 +114,7 @@ class UpstreamAnswer:
         """Give the body's next bytes as they came, empty at the end. Raises `UpstreamError`."""
         try:
             return await self._response.content.readany()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, aiohttp.http.HttpProcessingError, TimeoutError, OSError) as error:
             raise _mapped(error, self._upstream) from None
 
     def close(self) -> None:
@@ -97,6 +123,34 @@ class UpstreamAnswer:
             self._response.release()
         else:
             self._response.close()
+
+
+async def _note_reuse(_: object, context: Any, __: object) -> None:
+    context.trace_request_ctx.append(True)
+
+
+def _paced(
+    body: Body | None, deadline: asyncio.Timeout, send_timeout: float, read_timeout: float
+) -> AsyncIterator[bytes] | None:
+    """Give the body for aiohttp, which has no time limit of its own for an upstream that does not take it."""
+    return None if body is None or body.length == 0 else _within(body, deadline, send_timeout, read_timeout)
+
+
+async def _within(
+    body: Body, deadline: asyncio.Timeout, send_timeout: float, read_timeout: float
+) -> AsyncIterator[bytes]:
+    loop, sent = asyncio.get_running_loop(), 0
+
+    def allow(seconds: float | None) -> None:
+        with contextlib.suppress(RuntimeError):  # the answer has come: there is no deadline any more
+            deadline.reschedule(None if seconds is None else loop.time() + seconds)
+
+    async for chunk in body:
+        sent += len(chunk)
+        # Nobody comes back here after the last byte of a known length: aiohttp waits for the answer then.
+        allow(send_timeout + (read_timeout if sent == body.length else 0.0))
+        yield chunk
+        allow(None)
 
 
 def _url(upstream: Upstream, target: str) -> URL:
@@ -129,6 +183,6 @@ def _mapped(error: Exception, upstream: Upstream) -> UpstreamError:
         return UpstreamConnectTimeoutError(f"connecting to {origin} took too long")
     if isinstance(error, TimeoutError):
         return UpstreamReadTimeoutError(f"{origin} did not answer in time")
-    if isinstance(error, aiohttp.ClientResponseError | aiohttp.InvalidURL):
+    if isinstance(error, aiohttp.ClientResponseError | aiohttp.InvalidURL | aiohttp.http.HttpProcessingError):
         return UpstreamProtocolError(f"the answer of {origin} is not HTTP that can be passed on")
     return UpstreamTerminatedError(f"{origin} closed the connection before its answer was complete")

@@ -95,7 +95,7 @@ def test_state(one, later, state, reason, step):
 )
 def test_can_serve(one, expected):
     """It can with a token at hand, or with one to be had without a person."""
-    assert expected is one.can_serve
+    assert expected is one.can_serve(NOW)
 
 
 def test_refused_client_is_not_a_matter_of_tokens():

@@ -24,7 +24,7 @@ async def test_a_fresh_container_is_not_open(bare_proxy: Proxy) -> None:
     env = {"BEARER_PROXY_LISTEN": image_environment()["BEARER_PROXY_LISTEN"]}
     done = await command("serve", cwd=bare_proxy.folder, env=env)
     assert 2 == done.code
-    assert "config.yaml:6: listen: this listens beyond loopback" in done.err
+    assert "config.yaml:6: listen: BEARER_PROXY_LISTEN: this listens beyond loopback" in done.err
     assert not (bare_proxy.folder / "tokens.db").exists()
 
 

@@ -1,0 +1,197 @@
+"""A vendor, a credential and a caller without sockets, for tests of the forwarder.
+
+They fail as the real ones do: the vendor takes only the newest token, and what is read after its end or closed twice
+shows. Each tells `stop` where it is, so that a test can hold or cancel a request at that point.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+
+from proxy.config import LOOPBACK_ONLY, CredentialConfig, RouteConfig, Upstream, presets
+from proxy.credentials.record import Snapshot
+from proxy.errors import CallerError, CredentialError, LoginRequiredError, RequestError, UpstreamTerminatedError
+from proxy.gateway.body import Spool
+from proxy.gateway.forward import Forwarder, Replay
+from proxy.gateway.message import Headers, Outbound, Request, Response, Trail
+from proxy.gateway.routes import RouteTable, make_route
+from proxy.secret import Secret
+
+MEMORY, LIMIT = 10, 100  # bytes of a body that are kept in memory, and at all
+INVALID = b'{"error": "invalid_token"}'
+
+
+class Stop:
+    """Holds whoever comes by the place `at`, for ever."""
+
+    def __init__(self) -> None:
+        self.at = ""
+        self.reached = asyncio.Event()
+
+    async def __call__(self, place: str) -> None:
+        if place == self.at:
+            self.reached.set()
+            await asyncio.Event().wait()
+
+
+class Answer:
+    """A vendor's answer: a status, and chunks or the error that breaks it."""
+
+    def __init__(self, status: int, *chunks: bytes | RequestError, headers: Headers = ()) -> None:
+        self.status = status
+        self.reason = "Reason"
+        self.headers = headers
+        self.left = list(chunks)
+        self.closed = 0
+        self.place = ""
+        self.stop = Stop()
+
+    async def read(self) -> bytes:
+        await self.stop(self.place)
+        assert not self.closed
+        item = self.left.pop(0) if self.left else b""
+        if isinstance(item, RequestError):
+            raise item
+        return item
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class Vendor:
+    """Gives `answers` first, then 200 to the newest token and 401 to any other.
+
+    Of the first request it reads `reads` chunks before it answers, of any other all.
+    """
+
+    def __init__(self, stop: Stop) -> None:
+        self.stop = stop
+        self.answers: list[Answer | RequestError] = []
+        self.reads: int | None = None
+        self.newest = 1
+        self.given: list[Answer] = []
+        self.requests: list[Outbound] = []
+        self.sent: list[tuple[int, bytes]] = []  # the token's generation, and the body as far as it was read
+
+    async def __call__(self, request: Outbound, token: Secret) -> Answer:
+        self.requests.append(request)
+        await self.stop(f"send {len(self.requests)}")
+        generation = int(token.reveal().removeprefix("token-"))
+        try:
+            self.sent.append((generation, await self._read(request)))
+        except CallerError:
+            raise UpstreamTerminatedError("the upload was broken off") from None
+        taken = generation == self.newest
+        answer = self.answers.pop(0) if self.answers else Answer(200 if taken else 401, b"fine" if taken else INVALID)
+        if isinstance(answer, RequestError):
+            raise answer
+        self.given.append(answer)
+        answer.place, answer.stop = f"read {len(self.given)}", self.stop
+        return answer
+
+    async def _read(self, request: Outbound) -> bytes:
+        reads = self.reads if len(self.requests) == 1 else None
+        got: list[bytes] = []
+        if request.body is not None and reads != 0:
+            async for chunk in request.body:
+                got.append(chunk)
+                if len(got) == reads:
+                    break
+        return b"".join(got)
+
+
+class Credential:
+    """A token source: `replace` gives the next generation, or raises `error`."""
+
+    def __init__(self, vendor: Vendor, stop: Stop) -> None:
+        self.stop = stop
+        self.vendor = vendor
+        self.generation = 1
+        self.error: CredentialError | None = None
+        self.replaced: list[int] = []
+        self.replays: list[tuple[int, bool]] = []
+
+    async def current(self) -> Snapshot:
+        if self.generation == 0:
+            raise LoginRequiredError("acme", "nobody has signed in yet")
+        return self._snapshot()
+
+    async def replace(self, rejected: int) -> Snapshot:
+        self.replaced.append(rejected)
+        await self.stop("renew")
+        if self.error is not None:
+            raise self.error
+        self.generation = self.vendor.newest = rejected + 1
+        return self._snapshot()
+
+    def replayed(self, generation: int, *, accepted: bool) -> None:
+        self.replays.append((generation, accepted))
+
+    def _snapshot(self) -> Snapshot:
+        return Snapshot("acme", self.generation, Secret(f"token-{self.generation}"))
+
+
+class Bench:
+    """A forwarder between these, with one route `/rc` to ReadyCloud; spools into `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.stop = Stop()
+        self.vendor = Vendor(self.stop)
+        self.credential = Credential(self.vendor, self.stop)
+        self.spool = Spool(folder, 1000)
+        self.trail = Trail()
+        provider = presets()["readycloud"]
+        route = RouteConfig("readycloud", "acme", Upstream.parse(provider.upstream), "/rc")
+        self._forward = Forwarder(
+            RouteTable([make_route(route, CredentialConfig("acme", provider))]),
+            {"acme": self.credential},
+            self.vendor,
+            LOOPBACK_ONLY,
+            Replay(self.spool, MEMORY, LIMIT),
+        )
+
+    async def forward(
+        self,
+        method: str = "GET",
+        target: str = "/rc/api",
+        *body: bytes | CallerError,
+        length: int | None = None,
+        headers: Iterable[tuple[str, str]] = (("Host", "localhost"),),
+        peer: str = "127.0.0.1",
+    ) -> Response:
+        """Forward one request; it has a body if it has chunks or a length."""
+        left, count = list(body), 0
+
+        async def read() -> bytes:
+            nonlocal count
+            count += 1
+            await self.stop(f"body {count}")
+            item = left.pop(0) if left else b""
+            if isinstance(item, CallerError):
+                raise item
+            return item
+
+        has_body = bool(body) or length is not None
+        self.trail = Trail()
+        return await self._forward(
+            Request(
+                method,
+                target,
+                list(headers),
+                peer=peer,
+                length=length,
+                read=read if has_body else None,
+                trail=self.trail,
+            )
+        )
+
+    def closed(self) -> list[int]:
+        """Tell how often each of the vendor's answers was closed."""
+        return [answer.closed for answer in self.vendor.given]
+
+
+async def whole(body: AsyncIterator[bytes]) -> bytes:
+    """Read a body to its end."""
+    return b"".join([chunk async for chunk in body])

@@ -25,7 +25,9 @@ async def bare_proxy(tmp_path: Path) -> AsyncIterator[Proxy]:
     """A proxy that is neither configured nor started."""
     proxy = Proxy(tmp_path)
     yield proxy
-    await proxy.kill()
+    assert 0 == await proxy.stop(), proxy.log
+    assert "unforeseen" not in proxy.log
+    assert "not foreseen" not in proxy.log
 
 
 @pytest.fixture

@@ -26,9 +26,10 @@ from . import policy
 from .answers import Granted, Outcome, Passing, Uncertain
 from .exchange import Exchange
 from .health import Health
+from .lock import CredentialLock
 from .policy import Need, Terms
 from .record import Origin, Record, Snapshot
-from .store import CredentialLock, Store
+from .store import Store
 
 LOG = logging.getLogger("bearer_proxy.exchange")
 

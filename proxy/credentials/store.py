@@ -1,14 +1,12 @@
 """Where tokens are kept: one SQLite file, written durably, and a lock for each credential beside it.
 
 A write returns when the change is committed and synced (WAL, `synchronous=FULL`). The file is created 0600 and never
-created over another: a file that is not ours is refused and left alone. Locks are `flock`s, which the operating system
-frees when their holder dies, however it dies. Knows nothing of what records mean.
+created over another: a file that is not ours is refused and left alone. Knows nothing of what records mean.
 """
 
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import sqlite3
 import stat
@@ -17,11 +15,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
-from ..errors import StoreBusyError, StoreError
+from ..errors import StoreError
 from ..secret import Secret
+from .lock import CredentialLock
 from .record import Origin, Record, Trouble, TroubleKind
 
 T = TypeVar("T")
@@ -29,8 +27,7 @@ T = TypeVar("T")
 APPLICATION_ID = 0x42505258  # "BPRX", in the file's header: how we know a store of ours
 SCHEMA_VERSION = 1
 _BUSY_TIMEOUT = 5.0  # seconds that SQLite waits for another process's write
-_CHANGE_TIMEOUT = 30.0  # seconds that a person's change waits for an exchange under way
-_LOCK_POLL = 0.02  # seconds between two looks at a lock that another process holds
+_POLL = 0.02  # seconds between two tries of what SQLite does not wait for
 
 _SCHEMA = """
 CREATE TABLE credential (
@@ -134,61 +131,6 @@ class Store:
         return self._connection.execute(statement, values).fetchall()
 
 
-class CredentialLock:
-    """T1's lock across processes: `flock` on a file that is never deleted."""
-
-    def __init__(self, path: Path, name: str) -> None:
-        self._path = path
-        self._name = name
-        self._descriptor: int | None = None
-
-    @property
-    def held(self) -> bool:
-        """Tell whether we hold it."""
-        return self._descriptor is not None
-
-    async def acquire(self, timeout: float) -> None:  # noqa: ASYNC109 - polled: a blocking flock cannot be cancelled
-        """Take the lock within `timeout` seconds. Raises `StoreBusyError`, or `StoreError` where it cannot be made."""
-        end = time.monotonic() + timeout
-        while not self.try_acquire():
-            if time.monotonic() >= end:
-                raise StoreBusyError(
-                    f"another process is changing the tokens of {self._name} and has not finished in {timeout:g} s: "
-                    "wait for it, or end it"
-                )
-            await asyncio.sleep(_LOCK_POLL)
-
-    def try_acquire(self) -> bool:
-        """Take the lock if it is free."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        try:
-            descriptor = os.open(self._path, flags, 0o600)
-        except OSError as error:
-            raise StoreError(f"the lock file {self._path} cannot be opened: {error.strerror}") from None
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(descriptor)
-            return False
-        self._descriptor = descriptor
-        return True
-
-    def release(self) -> None:
-        """Let go, if held."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
-
-    async def __aenter__(self) -> Self:
-        await self.acquire(_CHANGE_TIMEOUT)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.release()
-
-
 def _open(path: Path) -> sqlite3.Connection:
     _create(path)
     _look(path)
@@ -197,12 +139,26 @@ def _open(path: Path) -> sqlite3.Connection:
         if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
             _make_ours(connection, path)
         _check_version(connection.execute("PRAGMA user_version").fetchone()[0], path)
-        connection.execute("PRAGMA journal_mode = WAL")
+        _patiently(lambda: connection.execute("PRAGMA journal_mode = WAL"))
         connection.execute("PRAGMA synchronous = FULL")
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _patiently(work: Callable[[], object]) -> None:
+    """Do what SQLite refuses at once, without waiting, while another process opens the file too."""
+    end = time.monotonic() + _BUSY_TIMEOUT
+    while True:
+        try:
+            work()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+            time.sleep(_POLL)
+        else:
+            return
 
 
 def _create(path: Path) -> None:

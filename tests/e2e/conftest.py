@@ -181,7 +181,7 @@ async def running(folder: Path, listener: socket.socket, settings: Settings) -> 
         await gateway.proxy.start()
         yield gateway
     finally:
-        await gateway.proxy.kill()
+        assert 0 == await gateway.proxy.stop(), gateway.proxy.log
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,74 @@
+"""T1's lock across processes: `flock` on a file that is never deleted, freed by the system when its holder dies.
+
+One descriptor a holder, so two locks in one process exclude each other too. Knows nothing of what it protects.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from ..errors import StoreBusyError, StoreError
+
+_CHANGE_TIMEOUT = 30.0  # seconds that a person's change waits for an exchange under way
+_LOCK_POLL = 0.02  # seconds between two looks at a lock that another process holds
+
+
+class CredentialLock:
+    """The lock of the credential `name`, not yet taken."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self._path = path
+        self._name = name
+        self._descriptor: int | None = None
+
+    @property
+    def held(self) -> bool:
+        """Tell whether we hold it."""
+        return self._descriptor is not None
+
+    async def acquire(self, timeout: float) -> None:  # noqa: ASYNC109 - polled: a blocking flock cannot be cancelled
+        """Take the lock within `timeout` seconds. Raises `StoreBusyError`, or `StoreError` where it cannot be made."""
+        end = time.monotonic() + timeout
+        while not self.try_acquire():
+            if time.monotonic() >= end:
+                raise StoreBusyError(
+                    f"another process is changing the tokens of {self._name} and has not finished in {timeout:g} s: "
+                    "wait for it, or end it"
+                )
+            await asyncio.sleep(_LOCK_POLL)
+
+    def try_acquire(self) -> bool:
+        """Take the lock if it is free."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            descriptor = os.open(self._path, flags, 0o600)
+        except OSError as error:
+            raise StoreError(f"the lock file {self._path} cannot be opened: {error.strerror}") from None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            return False
+        self._descriptor = descriptor
+        return True
+
+    def release(self) -> None:
+        """Let go, if held."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    async def __aenter__(self) -> Self:
+        await self.acquire(_CHANGE_TIMEOUT)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()

@@ -24,6 +24,7 @@ from ..errors import ConfigError, TokenFormatError
 Command = Callable[[argparse.Namespace], int]
 
 _LONGEST_PASTE = 1 << 20  # characters
+_LONGEST_LINE = 4095  # characters: a terminal cuts a line there, and says nothing
 
 
 def serve(options: argparse.Namespace) -> int:
@@ -178,6 +179,8 @@ def _credential(config: Config, name: str) -> str:
 def _ask() -> Tokens:
     """Ask for tokens without echo."""
     text = getpass.getpass("Access token, or the whole answer or address (not shown): ")
+    if len(text) >= _LONGEST_LINE:
+        raise TokenFormatError("this is longer than a terminal takes in one line: give it from a file, with <")
     if text.lstrip().startswith(("{", "http")) or "=" in text.rstrip("=\n "):
         return read_pasted(text)
     refresh_token = getpass.getpass("Refresh token (not shown, empty for none): ").strip()

@@ -241,7 +241,7 @@ class Keeper:
             record = self._record
             try:
                 await self._store.write(record)
-            except StoreError:
+            except Exception:  # noqa: BLE001, S112 - as in _save, which has said it
                 continue
             if record is self._record and not self._flight_running():
                 break

@@ -1,5 +1,5 @@
 # Build:  docker build -t bearer-proxy .
-# Run:    docker run --read-only --tmpfs /tmp -v tokens:/data -v ./config.yaml:/etc/bearer-proxy/config.yaml:ro bearer-proxy
+# Run:    see "In a container" in README.md
 #
 # The data plane listens on all addresses of the container, so the configuration has to say who may call
 # (`anonymous`): the container does not start without it. The control plane stays on the container's loopback.
@@ -21,7 +21,7 @@ ENV PATH=/opt/bearer-proxy/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     BEARER_PROXY_CONFIG=/etc/bearer-proxy/config.yaml \
     BEARER_PROXY_LISTEN=0.0.0.0:8080 \
-    BEARER_PROXY_STORE=/data/tokens.db
+    BEARER_PROXY_STORE=sqlite:/data/tokens.db
 USER 10001
 WORKDIR /data
 VOLUME /data

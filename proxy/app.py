@@ -33,8 +33,8 @@ async def running(config: Config) -> AsyncIterator[CredentialCore]:
             LOG.info("data plane on %s", ", ".join(data.listening))
             LOG.info("control plane on %s", ", ".join(control.listening) or "nothing: admin is null")
             yield core
-        finally:
             LOG.info("stopping: requests and exchanges under way are finished first")
+        finally:
             await data.stop()
             await control.stop()
 

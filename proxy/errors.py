@@ -171,9 +171,10 @@ class LoginRequiredError(CredentialError):
 
     error = "login_required"
 
-    def __init__(self, credential: str, reason: str) -> None:
+    def __init__(self, credential: str, reason: str, next_step: str) -> None:
         self.reason = reason
-        super().__init__(credential, f"login required for {credential}: {reason}")
+        self.next_step = next_step
+        super().__init__(credential, f"login required for {credential}: {reason}; {next_step}")
 
 
 class RenewalGuardedError(CredentialError):
@@ -186,6 +187,7 @@ class RenewalDelayedError(CredentialError):
     """A renewal failed in passing and waits until it is tried again (T5, T7)."""
 
     error = "renewal_delayed"
+    proxy_error = "destination_unavailable"
     side = "token endpoint"
 
     def __init__(self, credential: str, description: str, retry_after: float) -> None:

@@ -34,7 +34,7 @@ def open_sockets(address: Address) -> Sequence[socket.socket]:
     except OSError as error:
         for sock in sockets:
             sock.close()
-        raise ListenError(f"cannot listen on {address}: {_why(error)}") from None
+        raise ListenError(f"cannot listen on {address}: {_why(error, address)}") from None
     return sockets
 
 
@@ -84,9 +84,12 @@ def _answers(path: Path) -> bool:
     return True
 
 
-def _why(error: OSError) -> str:
+def _why(error: OSError, address: Address) -> str:
     if error.errno == errno.EADDRINUSE:
         return "the address is in use: end the other program, or choose another port"
+    if address.path and error.errno in (errno.ENOENT, errno.EACCES):
+        missing = "does not exist" if error.errno == errno.ENOENT else "cannot be written to by this user"
+        return f"the folder {Path(address.path).parent} {missing}"
     if error.errno == errno.EACCES:
         return "this user may not: choose a port above 1023"
     if isinstance(error, socket.gaierror):

@@ -58,6 +58,7 @@ REGISTERED = {
 # What an error is made of: nothing that a token, a query or another's words would come in.
 ARGUMENTS = {
     "description": "what happened",
+    "next_step": "do this",
     "credential": "readycloud",
     "missing": ("client_id", "token_url"),
     "reason": "the grant was refused",
@@ -146,7 +147,10 @@ def test_secret_in_a_description(kind):
     [
         ("the proxy failed; its log says more", RequestError()),
         ("rc is not configured: it lacks client_id, token_url", NotConfiguredError("rc", ["client_id", "token_url"])),
-        ("login required for rc: the grant was refused", LoginRequiredError("rc", "the grant was refused")),
+        (
+            "login required for rc: the grant was refused; do this",
+            LoginRequiredError("rc", "the grant was refused", "do this"),
+        ),
         ("f:1: a: wrong\nf:2: b: wrong", ConfigError(["f:1: a: wrong", "f:2: b: wrong"])),
     ],
 )
@@ -159,7 +163,7 @@ def test_fields():
     """What a text was built of is there for the program too."""
     assert (("a", "b"), "rc") == (
         NotConfiguredError("rc", ["a", "b"]).missing,
-        LoginRequiredError("rc", "x").credential,
+        LoginRequiredError("rc", "x", "do this").credential,
     )
     assert ("GET", "POST") == MethodNotAllowedError("no", ["POST", "GET"]).allow
     assert ("one", "two") == ConfigError(["one", "two"]).problems

@@ -7,6 +7,7 @@ import asyncio
 import getpass
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -58,9 +59,11 @@ def check(options: argparse.Namespace) -> int:
         return error.exit_code
     for warning in warnings:
         print(warning)
+    if not config.routes:
+        print(f"{options.config}: there are no routes: every request will be answered 404")
     ready = sum(not credential.missing for credential in config.credentials.values())
     total, routes = len(config.credentials), len(config.routes)
-    print(f"{options.config}: no errors; {routes} routes, {total} credentials, {ready} of them configured")
+    print(f"{options.config}: no errors; routes: {routes}; credentials: {total}, of which configured: {ready}")
     return 0
 
 
@@ -72,8 +75,7 @@ def schema(_: argparse.Namespace) -> int:
 
 def import_tokens(options: argparse.Namespace) -> int:
     """Store tokens that a person has, and tell what was understood."""
-    config = _config(options)
-    name = _credential(config, options.credential)
+    config, name = _named(options)
     tokens = _ask() if sys.stdin.isatty() else read_pasted(sys.stdin.read(_LONGEST_PASTE))
 
     async def put() -> None:
@@ -90,6 +92,13 @@ def import_tokens(options: argparse.Namespace) -> int:
         "its lifetime is not known" if tokens.expires_in is None else f"it expires in {_duration(tokens.expires_in)}"
     )
     print(f"imported for {name}: {held}; {expiry}")
+    asked, granted = set(config.credentials[name].scopes), set(re.split(r"[\s,]+", tokens.scope)) - {""}
+    if asked and granted and asked != granted:
+        lacking, more = " ".join(sorted(asked - granted)), " ".join(sorted(granted - asked))
+        print(
+            f"its scopes are not those of the configuration: lacking: {lacking or '-'}; more: {more or '-'}",
+            file=sys.stderr,
+        )
     if tokens.refresh_token is None and config.credentials[name].provider.renew == "refresh_token":
         print("there is no refresh token in it: when this one expires, a person has to sign in again", file=sys.stderr)
     return 0
@@ -97,8 +106,7 @@ def import_tokens(options: argparse.Namespace) -> int:
 
 def refresh(options: argparse.Namespace) -> int:
     """Make one exchange now, whatever an earlier one came to."""
-    config = _config(options)
-    name = _credential(config, options.credential)
+    config, name = _named(options)
 
     async def run() -> tuple[int, Health]:
         async with open_core(config) as core:
@@ -118,21 +126,24 @@ def refresh(options: argparse.Namespace) -> int:
 
 def logout(options: argparse.Namespace) -> int:
     """Forget the tokens. The vendor is not told."""
-    config = _config(options)
-    name = _credential(config, options.credential)
+    config, name = _named(options)
 
-    async def run() -> None:
+    async def run() -> bool:
         async with open_core(config) as core:
+            record = core.keeper(name).health().record
             await core.forget(name)
+            return record.access_token is not None or record.refresh_token is not None
 
-    asyncio.run(run())
+    if not asyncio.run(run()):
+        print(f"there were no tokens of {name}")
+        return 0
     print(f"the tokens of {name} are forgotten here; the vendor still knows them until they expire or you revoke them")
     return 0
 
 
 def status(options: argparse.Namespace) -> int:
     """Tell how every credential is."""
-    config = _config(options)
+    config = _config(options, about="")
 
     async def run() -> list[Health]:
         async with open_core(config) as core:
@@ -161,35 +172,45 @@ def status(options: argparse.Namespace) -> int:
     return 0
 
 
-def _config(options: argparse.Namespace) -> Config:
-    """Load the configuration; its warnings go to standard error."""
+def _config(options: argparse.Namespace, about: str | None = None) -> Config:
+    """Load the configuration; its warnings, all or those about one credential, go to standard error."""
     config, warnings = load(options.config, os.environ)
     for warning in warnings:
-        print(warning, file=sys.stderr)
+        if about is None or warning.key == f"credentials.{about}":
+            print(warning, file=sys.stderr)
     return config
 
 
-def _credential(config: Config, name: str) -> str:
+def _named(options: argparse.Namespace) -> tuple[Config, str]:
+    """Give the configuration, and the name of the credential that the command is about."""
+    name = options.credential
+    config = _config(options, about=name)
     if name not in config.credentials:
         known = ", ".join(config.credentials) or "none"
         raise ConfigError([f"{config.path}: there is no credential {name!r}; there are: {known}"])
-    return name
+    return config, name
 
 
 def _ask() -> Tokens:
     """Ask for tokens without echo."""
-    text = getpass.getpass("Access token, or the whole answer or address (not shown): ")
-    if len(text) >= _LONGEST_LINE:
-        raise TokenFormatError("this is longer than a terminal takes in one line: give it from a file, with <")
-    if text.lstrip().startswith(("{", "http")) or "=" in text.rstrip("=\n "):
+    text = _ask_line("Access token, or the whole answer or address (not shown): ")
+    while text.startswith("{") and not text.endswith("}"):
+        text += "\n" + (_ask_line("") or "}")
+    if not text or text.startswith(("{", "http")) or "=" in text.rstrip("="):
         return read_pasted(text)
-    refresh_token = getpass.getpass("Refresh token (not shown, empty for none): ").strip()
+    refresh_token = _ask_line("Refresh token (not shown, empty for none): ")
     lifetime = input("Lifetime in seconds (empty if unknown): ").strip()
     if lifetime and read_lifetime(lifetime) is None:
         raise TokenFormatError("a lifetime is a number of seconds")
     # Through the same reader as everything pasted, which knows what a token may hold.
-    fields = {"access_token": text.strip(), "refresh_token": refresh_token, "expires_in": lifetime}
-    return read_pasted(json.dumps(fields))
+    return read_pasted(json.dumps({"access_token": text, "refresh_token": refresh_token, "expires_in": lifetime}))
+
+
+def _ask_line(question: str) -> str:
+    line = getpass.getpass(question)
+    if len(line) >= _LONGEST_LINE:
+        raise TokenFormatError("this is longer than a terminal takes in one line: give it from a file, with <")
+    return line.strip()
 
 
 def _provider(health: Health) -> str:

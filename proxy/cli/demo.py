@@ -22,8 +22,6 @@ from .commands import stop_event
 _LIFETIME = 20.0  # seconds: short, so that an expiry can be watched
 
 _CONFIG = """\
-listen: localhost:{port}
-admin: localhost:{admin_port}
 renewal_guard: 0 # so that tokens may be made to expire as often as one likes
 providers:
   readycloud: {{extends: readycloud, upstream: "{readycloud}", token_url: "{readycloud}/api/v1/oauth2/token/"}}
@@ -38,6 +36,7 @@ routes:
   - {{prefix: /cloud66, credential: cloud66}}
   - {{prefix: /onecloud, credential: onecloud}}
 """
+_LISTENERS = "listen: localhost:{port}\nadmin: localhost:{admin_port}\n"
 
 _WELCOME = """\
 Three emulated vendors run behind the proxy. No request below bears a token; try them:
@@ -63,15 +62,12 @@ Ctrl-C ends it.
 """
 
 _SANDBOX = """\
-The emulated vendors, for client_id {client_id} and client_secret {client_secret}:
+Three emulated vendors run. A config.yaml for them:
 
-  ReadyCloud  {readycloud}
-  Cloud 66    {cloud66}
-  OneCloud    {onecloud}
-  control     {control}
-
-Tokens as a sign-in would give them:  curl -X POST {control}/readycloud/grant
+{config}
+Tokens as a sign-in would give them:  curl -sX POST {control}/readycloud/grant | bearer-proxy import readycloud
 Make them expire:                     curl -X POST {control}/readycloud/expire
+All that can be done to a vendor is in the README, under "The sandbox".
 Ctrl-C ends it.
 """
 
@@ -100,7 +96,8 @@ def sandbox(options: argparse.Namespace) -> int:
     async def run() -> None:
         stop = stop_event()
         async with _running(_settings(options)) as vendors:
-            print(_SANDBOX.format(client_id=CLIENT_ID, client_secret=CLIENT_SECRET, **_urls(vendors)), flush=True)
+            names = _urls(vendors)
+            print(_SANDBOX.format(config=_CONFIG.format(**names), **names), flush=True)
             await stop.wait()
 
     asyncio.run(run())
@@ -118,7 +115,7 @@ def demo(options: argparse.Namespace) -> int:
         async with _running(settings) as vendors:
             names = {"port": options.port, "admin_port": options.admin_port, **_urls(vendors)}
             path = folder / "config.yaml"
-            path.write_text(_CONFIG.format(client_id=CLIENT_ID, client_secret=CLIENT_SECRET, **names))
+            path.write_text((_LISTENERS + _CONFIG).format(**names))
             config, _ = load(path, {})
             async with app.running(config) as core:
                 for vendor in VENDORS:
@@ -144,8 +141,8 @@ async def _running(settings: SandboxSettings) -> AsyncIterator[Sandbox]:
     try:
         await vendors.start()
     except OSError as error:
-        why = "a port is in use" if error.errno == errno.EADDRINUSE else error.strerror
-        raise ListenError(f"the emulated vendors cannot listen: {why}: choose other ports, see --help") from None
+        why = "it is in use" if error.errno == errno.EADDRINUSE else error.strerror
+        raise ListenError(f"the emulated vendors cannot listen on {error.filename}: {why}; see --help") from None
     try:
         yield vendors
     finally:
@@ -153,4 +150,6 @@ async def _running(settings: SandboxSettings) -> AsyncIterator[Sandbox]:
 
 
 def _urls(vendors: Sandbox) -> dict[str, str]:
-    return {**{name: vendors.url(name) for name in VENDORS}, "control": vendors.control_url}
+    """Give all that the texts above name of a sandbox."""
+    urls = {name: vendors.url(name) for name in VENDORS}
+    return {**urls, "control": vendors.control_url, "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}

@@ -1,7 +1,7 @@
 """The configuration: a YAML file → frozen values, every problem with its line."""
 
 from .address import Address, Network, Upstream, is_loopback
-from .load import LISTEN_VARIABLE, load, schema
+from .load import LISTEN_VARIABLE, STORE_VARIABLE, load, schema
 from .model import Provider
 from .providers import presets
 from .source import Problem
@@ -11,6 +11,7 @@ __all__ = [
     "EVERYBODY",
     "LISTEN_VARIABLE",
     "LOOPBACK_ONLY",
+    "STORE_VARIABLE",
     "Address",
     "Anonymous",
     "Config",

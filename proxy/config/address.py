@@ -44,7 +44,9 @@ class Address:
                 raise ValueError("a unix socket is written unix:/absolute/path")
             return cls(path=text.removeprefix("unix:"))
         match = _LISTEN.fullmatch(text)
-        if match is None or int(match["port"]) > 65535:
+        if match is not None and int(match["port"]) > 65535:
+            raise ValueError("a port is 65535 at most")
+        if match is None:
             raise ValueError("an address is written host:port, [v6]:port, *:port or unix:/path")
         if match["six"] and not _is_six(match["six"]):
             raise ValueError("an address is written host:port, [v6]:port, *:port or unix:/path")

@@ -164,8 +164,7 @@ class Credential(_Model):
     provider: str = Field(description="readycloud, readycloud-v1, cloud66, cloud66-v2, onecloud, or one of yours")
     client_id: Text = ""
     client_secret: SecretText = Field(default_factory=lambda: Secret(""))
-    scopes: Scopes = ()
-    redirect_uri: Url = "http://127.0.0.1:8081/callback"
+    scopes: Scopes = Field((), description="what to ask for; what import brings is compared with it")
 
 
 class Route(_Model):

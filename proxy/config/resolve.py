@@ -115,7 +115,6 @@ class Resolver:
                     client_id=entry.client_id,
                     client_secret=entry.client_secret,
                     scopes=entry.scopes,
-                    redirect_uri=entry.redirect_uri,
                     missing=missing,
                     provider_name=entry.provider,
                 ),

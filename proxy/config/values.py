@@ -42,7 +42,6 @@ class CredentialConfig:
     client_id: str = ""
     client_secret: Secret = field(default_factory=lambda: Secret(""))
     scopes: tuple[str, ...] = ()
-    redirect_uri: str = ""
     missing: tuple[str, ...] = ()
     provider_name: str = ""
 

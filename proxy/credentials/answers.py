@@ -137,6 +137,8 @@ def read_pasted(text: str) -> Tokens:
     tokens = _tokens(fields)
     if tokens.access_token is None and fields.get("access_token"):
         raise TokenFormatError("the access token has characters that no bearer token has (RFC 6750 section 2.1)")
+    if tokens.access_token is None and tokens.refresh_token is None and fields.get("code"):
+        raise TokenFormatError("this is a code, which this version cannot exchange: bring the token itself")
     if tokens.access_token is None and tokens.refresh_token is None:
         raise TokenFormatError("there is no access_token in it: paste the whole answer or the whole address")
     return tokens

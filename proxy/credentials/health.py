@@ -10,7 +10,7 @@ from typing import Any
 from ..config import CredentialConfig
 from . import policy
 from .policy import Terms
-from .record import Record, TroubleKind, utc
+from .record import Record, utc
 
 _EXPIRING = 0.1  # of its lifetime is left: then a token is called expiring
 
@@ -43,7 +43,7 @@ class Health:
         if self.terms.missing:
             return False
         at = self.record.expires_at
-        good = self.record.access_token is not None and (at is None or now < at)
+        good = self.record.access_token is not None and not self.record.rejected and (at is None or now < at)
         return good or not policy.cannot_renew(self.record, self.terms)
 
     def state(self, now: float) -> tuple[State, str]:
@@ -58,7 +58,7 @@ class Health:
         if record.access_token is None and reason:
             never = record.origin is None and record.trouble is None
             return (State.NEVER_SIGNED_IN, "") if never else (State.LOGIN_REQUIRED, reason)
-        if reason and (expired or record.trouble is not None):
+        if reason and (expired or record.rejected or record.trouble is not None):
             return State.LOGIN_REQUIRED, reason
         if record.marked_at is not None:
             return State.UNCERTAIN, f"a renewal was cut off at {utc(record.marked_at)} before its answer came"
@@ -74,11 +74,10 @@ class Health:
         state, _ = self.state(now)
         if state is State.NOT_CONFIGURED:
             return f"set {', '.join(self.terms.missing)} for {name}"
-        trouble = policy.current_trouble(self.record, self.terms)
-        if trouble is not None and trouble.kind is TroubleKind.CLIENT:
-            return f"check client_id and client_secret of {name}"
         if state in (State.NEVER_SIGNED_IN, State.LOGIN_REQUIRED):
-            return f"bearer-proxy import {name}"
+            return policy.remedy(self.record, self.terms)
+        if state is State.RETRYING:
+            return "nothing: it is tried again by itself"
         if state is State.UNCERTAIN:
             return "nothing yet: its access token is used as long as the vendor takes it"
         return ""

@@ -16,9 +16,8 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from ..config import CredentialConfig, Limits
 from ..errors import CredentialError, LoginRequiredError, NotConfiguredError, ShuttingDownError, StoreError
@@ -29,6 +28,7 @@ from .health import Health
 from .lock import CredentialLock
 from .policy import Need, Terms
 from .record import Origin, Record, Snapshot
+from .seen import Seen
 from .store import Store
 
 LOG = logging.getLogger("bearer_proxy.exchange")
@@ -65,10 +65,9 @@ class Keeper:
         self._flight: asyncio.Task[None] | None = None
         self._saver: asyncio.Task[None] | None = None
         self._ahead: asyncio.Task[None] | None = None
-        self._notes: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         self._replay_counted = -1
-        self._guard = (-1, 0.0)
+        self._seen = Seen(config.name, store)
         self._spread = chance()
         self._stopping = False
 
@@ -91,7 +90,18 @@ class Keeper:
 
         Raises `CredentialError`: what to answer, or to add to the vendor's own answer.
         """
-        return await self._obtain(rejected)
+        try:
+            return await self._obtain(rejected)
+        except LoginRequiredError as error:
+            if rejected == self._record.generation and not self._record.rejected:
+                LOG.warning("%s", error)
+                self._see("rejected", value=True)
+            raise
+
+    def worked(self, generation: int) -> None:
+        """Hear that the upstream took the token of `generation`."""
+        if self._record.rejected and generation == self._record.generation:
+            self._see("rejected", value=False)
 
     def replayed(self, generation: int, *, accepted: bool) -> None:
         """Hear how a replay with the token of `generation` went, for the guard time of T8."""
@@ -106,9 +116,7 @@ class Keeper:
         else:
             return
         if guard != record.guard:
-            self._guard = (generation, guard)
-            self._adopt(record)
-            self._note(self._save_guard(generation, guard))
+            self._see("guard", guard)
 
     async def refresh(self) -> Health:
         """Make one exchange now because a person asks (T6). Raises `LoginRequiredError` where none can be made.
@@ -120,7 +128,7 @@ class Keeper:
             raise NotConfiguredError(self.config.name, self._terms.missing)
         reason = policy.cannot_renew(replace(self._record, trouble=None), self._terms)
         if reason:
-            raise LoginRequiredError(self.config.name, reason)
+            raise LoginRequiredError(self.config.name, reason, policy.remedy(self._record, self._terms))
         generation = self._record.generation
         if self._flight is not None and not self._flight.done():
             await asyncio.shield(self._flight)
@@ -147,8 +155,7 @@ class Keeper:
         if self._saver is not None:
             await _cancelled(self._saver)
             await self._last_save()
-        if self._notes:
-            await asyncio.wait(self._notes)
+        await self._seen.settle()
         self._lock.release()
 
     async def _obtain(self, rejected: int | None) -> Snapshot:
@@ -256,16 +263,9 @@ class Keeper:
             LOG.error("ALARM: the tokens of %s are lost, a new sign-in is needed: %s", self.config.name, error)
         self._saver = None
 
-    async def _save_guard(self, generation: int, guard: float) -> None:
-        try:
-            await self._store.write_guard(self.config.name, generation, guard)
-        except StoreError as error:
-            LOG.warning("the guard time of %s is not saved: %s", self.config.name, error)
-
-    def _note(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._notes.add(task)
-        task.add_done_callback(self._notes.discard)
+    def _see(self, what: str, value: float) -> None:
+        self._seen.note(self._record.generation, what, value)
+        self._adopt(self._record)
 
     async def _renew_ahead(self) -> None:
         """Wait until the renewal is due, by the wall clock and looking at it again and again; then renew (T9)."""
@@ -283,15 +283,14 @@ class Keeper:
                 await asyncio.wait_for(self._changed.wait(), wait)
 
     def _adopt(self, record: Record) -> None:
-        """Take over a record; how the guard time of its generation grew here is known better here (T8)."""
-        generation, guard = self._guard
-        self._record = replace(record, guard=guard) if record.generation == generation else record
+        """Take over a record, with what was seen here of its generation."""
+        self._record = self._seen.over(record)
         self._changed.set()
 
     def _log(self, outcome: Outcome, record: Record, seconds: float) -> None:
         reason = "" if isinstance(outcome, Granted) else f" ({outcome.reason})"
         level = logging.INFO if isinstance(outcome, Granted) else logging.WARNING
-        word = type(outcome).__name__.lower()
+        word = "unavailable" if isinstance(outcome, Passing) else type(outcome).__name__.lower()
         fields = {
             "credential": self.config.name,
             "outcome": word,

@@ -72,7 +72,7 @@ def obtain(record: Record, terms: Terms, rejected: int | None, now: float) -> Sn
         return Snapshot(record.name, record.generation, record.access_token)
     reason = cannot_renew(record, terms)
     if reason:
-        raise LoginRequiredError(terms.name, reason)
+        raise LoginRequiredError(terms.name, reason, remedy(record, terms))
     if record.access_token is not None and guarded(record, terms, now):
         raise RenewalGuardedError(
             terms.name,
@@ -103,8 +103,16 @@ def cannot_renew(record: Record, terms: Terms) -> str:
             )
         return f"the vendor refused the refresh token ({trouble.reason})"
     if trouble is not None and trouble.kind is TroubleKind.CLIENT:
-        return f"the vendor refused this client ({trouble.reason}): check client_id and client_secret"
+        return f"the vendor refused this client ({trouble.reason})"
     return ""
+
+
+def remedy(record: Record, terms: Terms) -> str:
+    """Say what a person does about `cannot_renew`."""
+    trouble = current_trouble(record, terms)
+    if trouble is not None and trouble.kind is TroubleKind.CLIENT:
+        return f"check client_id and client_secret of {terms.name}"
+    return f"run: bearer-proxy import {terms.name}"
 
 
 def current_trouble(record: Record, terms: Terms) -> Trouble | None:

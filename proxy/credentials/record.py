@@ -54,7 +54,8 @@ class Record:
     """All that is stored of one credential.
 
     `marked_at` is T5's mark: a refresh token was sent, or is about to be, and no answer is saved. `guard` is T8's
-    guard time once it has grown, 0 for its start. `exchanged_at` is when an exchange last brought tokens.
+    guard time once it has grown, 0 for its start. `rejected`: the upstream refuses this access token, and no newer can
+    be had without a person. `exchanged_at` is when an exchange last brought tokens.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Record:
     obtained_at: float | None = None
     origin: Origin | None = None
     guard: float = 0.0
+    rejected: bool = False
     marked_at: float | None = None
     trouble: Trouble | None = None
     exchanged_at: float | None = None

@@ -40,6 +40,7 @@ CREATE TABLE credential (
     obtained_at     REAL,
     origin          TEXT,
     guard           REAL NOT NULL,
+    rejected        INTEGER NOT NULL,
     marked_at       REAL,
     exchanged_at    REAL,
     trouble_kind    TEXT,
@@ -91,8 +92,11 @@ class Store:
 
     async def write_guard(self, name: str, generation: int, guard: float) -> None:
         """Commit T8's guard time, unless the tokens have changed since. Needs no lock: it touches nothing else."""
-        statement = "UPDATE credential SET guard = ? WHERE name = ? AND generation = ?"
-        await self._run(lambda: self._execute(statement, (guard, name, generation)))
+        await self._amend("guard", name, generation, guard)
+
+    async def write_rejected(self, name: str, generation: int, rejected: bool) -> None:
+        """Commit whether the upstream refuses the access token, as `write_guard` does."""
+        await self._amend("rejected", name, generation, rejected)
 
     async def version(self) -> int:
         """Give a number that changes when another process has written."""
@@ -116,6 +120,10 @@ class Store:
             connection, self._connection = self._connection, None
             await asyncio.get_running_loop().run_in_executor(self._thread, connection.close)
         self._thread.shutdown(wait=False)
+
+    async def _amend(self, column: str, name: str, generation: int, value: float) -> None:
+        statement = f"UPDATE credential SET {column} = ? WHERE name = ? AND generation = ?"  # noqa: S608 - our own names
+        await self._run(lambda: self._execute(statement, (value, name, generation)))
 
     async def _run(self, work: Callable[[], T]) -> T:
         try:
@@ -241,6 +249,7 @@ def _record(row: tuple[Any, ...]) -> Record:
     plain = {name: values[name] for name in _PLAIN}
     for name in ("access_token", "refresh_token"):
         plain[name] = None if plain[name] is None else Secret(plain[name])
+    plain["rejected"] = bool(plain["rejected"])
     plain["origin"] = None if plain["origin"] is None else Origin(plain["origin"])
     return Record(**plain, trouble=trouble)
 

@@ -41,6 +41,7 @@ class TokenSource(Protocol):
     async def current(self) -> Snapshot: ...
     async def replace(self, rejected: int) -> Snapshot: ...
     def replayed(self, generation: int, *, accepted: bool) -> None: ...
+    def worked(self, generation: int) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +94,13 @@ class Forwarder:
         token = await source.current()
         answer = await self._attempt(outgoing, token, place, request)
         if not answer.rejected:
+            source.worked(token.generation)
             return answer.response()
         try:
             newer = await source.replace(token.generation)
             whole = body is None or await body.rest()
         except (LoginRequiredError, RenewalGuardedError) as error:
+            request.trail.error = error.error
             return answer.response(proxy_status(error.description, received=answer.status))
         except BaseException:
             answer.close()

@@ -52,6 +52,8 @@ class DataPlane:
         """Take no more requests, let those in flight finish in time, then close."""
         for listener, _ in self._servers:
             close_listener(listener)
-        await asyncio.gather(*(server.shutdown(self._config.limits.shutdown_timeout) for _, server in self._servers))
+        # Once each: the two sockets of `localhost` share a server, whose second shutdown would make the first wait on.
+        servers = {server for _, server in self._servers}
+        await asyncio.gather(*(server.shutdown(self._config.limits.shutdown_timeout) for server in servers))
         if self._client is not None:
             await self._client.close()

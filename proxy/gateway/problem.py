@@ -6,13 +6,12 @@ import json
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 
-from ..errors import CredentialError, MethodNotAllowedError, RequestError
+from ..errors import CredentialError, LoginRequiredError, MethodNotAllowedError, RequestError
 from .headers import proxy_status
 from .message import Headers, Response
 
 _NEXT_STEPS = {
     "not_configured": "set what is missing in config.yaml",
-    "login_required": "run: bearer-proxy import {credential}",
     "renewal_delayed": "try again after Retry-After",
 }
 
@@ -27,7 +26,7 @@ def describe(error: RequestError) -> tuple[Headers, bytes]:
     """Give the fields and the body for `error`: RFC 9457, with `error`, `error_description` and `details` beside it."""
     phrase = HTTPStatus(error.status).phrase
     credential = error.credential if isinstance(error, CredentialError) else ""
-    next_step = _NEXT_STEPS.get(error.error, "").format(credential=credential)
+    next_step = error.next_step if isinstance(error, LoginRequiredError) else _NEXT_STEPS.get(error.error, "")
     details = f"{error.side} failed" + (f"; {next_step}" if next_step else "")
     fields = {
         "type": "about:blank",

@@ -7,6 +7,7 @@ after an outage. Nothing is logged but unexpected errors, and no token ever.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import time
 from collections.abc import Awaitable, Callable
@@ -106,7 +107,10 @@ class Sandbox:
         self._runners.append(runner)
         await runner.setup()
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
-        listener = socket.create_server((self._host, port), family=family)
+        try:
+            listener = socket.create_server((self._host, port), family=family)
+        except OSError as error:
+            raise OSError(error.errno, os.strerror(error.errno or 0), f"port {port}") from None
         self._listeners.append(listener)
         await web.SockSite(runner, listener).start()
         taken: int = listener.getsockname()[1]

@@ -137,7 +137,7 @@ async def test_credentials(aiohttp_client, tmp_path):
     assert [("a", "ok", 1, "import", "order"), ("b", "never signed in", 0, None, "")] == [
         tuple(one[key] for key in ("name", "state", "generation", "origin", "scope")) for one in found
     ]
-    assert ["", "bearer-proxy import b"] == [one["next_step"] for one in found]
+    assert ["", "run: bearer-proxy import b"] == [one["next_step"] for one in found]
 
 
 @pytest.mark.parametrize("path", [*ENDPOINTS, "/readyz?credential=a", "/absent"])

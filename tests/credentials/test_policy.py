@@ -119,7 +119,7 @@ def test_trouble_after_a_change_or_a_start(kind, changes, forgiven, void):
     ("changes", "same"),
     [
         ({}, True),
-        ({"scopes": ("x",), "upstream": "https://other.example", "redirect_uri": "http://127.0.0.1/"}, True),
+        ({"scopes": ("x",), "upstream": "https://other.example"}, True),
         (SECRET_CHANGED, False),
         ({"client_id": "other"}, False),
         ({"token_url": "https://acme.example/v2/token"}, False),

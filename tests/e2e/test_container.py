@@ -32,11 +32,11 @@ async def test_the_image_starts_once_it_is_told_who_may_call(bare_proxy: Proxy, 
     """Listening by environment, the store elsewhere, and the HEALTHCHECK's command work; SIGTERM ends it with 0."""
     data = bare_proxy.folder / "data"
     data.mkdir()
-    text = sandbox_config(vendors, "anonymous: any\nstore: sqlite:${BEARER_PROXY_STORE:-tokens.db}")
+    text = sandbox_config(vendors, "anonymous: any")
     bare_proxy.configure(text)
     bare_proxy.port = free_port()
     await bare_proxy.start(
-        {"BEARER_PROXY_LISTEN": f"0.0.0.0:{bare_proxy.port}", "BEARER_PROXY_STORE": str(data / "tokens.db")}
+        {"BEARER_PROXY_LISTEN": f"0.0.0.0:{bare_proxy.port}", "BEARER_PROXY_STORE": f"sqlite:{data / 'tokens.db'}"}
     )
     assert (data / "tokens.db").exists()
     healthcheck = json.loads(re.findall(r"HEALTHCHECK[^[]*(\[.*\])", DOCKERFILE)[0])
@@ -51,5 +51,5 @@ def test_the_image_is_lean_and_safe() -> None:
     assert 2 == len(re.findall(r"^FROM ", DOCKERFILE, re.MULTILINE))
     assert re.search(r"^USER \d+$", DOCKERFILE, re.MULTILINE)
     assert re.search(r"^VOLUME /data$", DOCKERFILE, re.MULTILINE)
-    assert image_environment()["BEARER_PROXY_STORE"].startswith("/data/")
+    assert image_environment()["BEARER_PROXY_STORE"].startswith("sqlite:/data/")
     assert "STOPSIGNAL SIGTERM" in DOCKERFILE

@@ -33,8 +33,26 @@ async def test_a_vendor_that_cannot_be_renewed(proxy: Proxy, vendors: Sandbox) -
     assert b"" == body
     assert "invalid_token" in headers["WWW-Authenticate"]
     assert its_own["WWW-Authenticate"].split(",")[0] == headers["WWW-Authenticate"].split(",")[0]
-    assert 'details="login required for cloud66: the vendor gave no refresh token"' in headers["Proxy-Status"]
+    assert (
+        'details="login required for cloud66: the vendor gave no refresh token; run: bearer-proxy import cloud66"'
+        in headers["Proxy-Status"]
+    )
     assert 0 == (await control.state())["exchanges"]
+    told = await proxy.credential("cloud66")
+    assert ("login required", "run: bearer-proxy import cloud66") == (told["state"], told["next_step"])
+    ready, _, reasons = await get(proxy.admin_url + "/readyz?credential=cloud66")
+    assert (503, b"login required" in reasons) == (ready, True)
+    assert "WARNING login required for cloud66" in proxy.log
+    assert "login required" in (await proxy.command("status")).out
+
+
+async def test_a_vendor_that_takes_the_token_again(proxy: Proxy, vendors: Sandbox) -> None:
+    """A rejection that was not meant for good is forgotten as soon as a request succeeds."""
+    await Control(vendors, "cloud66").fault(on="api", fault="fail", when="before", status=401)
+    assert 401 == (await get(proxy.url + STACKS))[0]
+    assert "login required" == (await proxy.credential("cloud66"))["state"]
+    assert 200 == (await get(proxy.url + STACKS))[0]
+    assert "ok" == (await proxy.credential("cloud66"))["state"]
 
 
 async def test_a_revoked_grant(proxy: Proxy, vendors: Sandbox) -> None:

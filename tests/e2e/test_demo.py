@@ -118,7 +118,12 @@ async def test_sandbox(tmp_path: Path) -> None:
     async with running(tmp_path, "sandbox", *ports(*SANDBOX_PORTS)) as sandbox:
         printed = await sandbox.until("Ctrl-C")
         grant, expire = re.findall(r"curl .*", printed)
-        assert {"access_token", "refresh_token"} <= set(json.loads(await paste(grant)))
+        tokens = await paste(grant.partition("|")[0])
+        assert {"access_token", "refresh_token"} <= set(json.loads(tokens))
+        (tmp_path / "config.yaml").write_text(printed.partition("them:\n")[2].partition("\nTokens")[0])
+        assert 0 == (await command("import", "readycloud", stdin=tokens, cwd=tmp_path)).code
+        done = await command("refresh", "readycloud", cwd=tmp_path)
+        assert "renewed readycloud: generation 2" in done.out, done.err
         assert "" == await paste(expire)
         assert 0 == await sandbox.interrupt()
 
@@ -130,4 +135,4 @@ async def test_a_port_in_use(tmp_path: Path, what: str) -> None:
     options = [word for name in SANDBOX_PORTS for word in (f"--{name}", port)]
     done = await command(what, *options, cwd=tmp_path)
     assert (1, 1) == (done.code, len(done.err.splitlines()))
-    assert "a port is in use" in done.err
+    assert f"cannot listen on port {port}: it is in use" in done.err

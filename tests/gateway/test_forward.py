@@ -161,7 +161,10 @@ async def test_answer_with_fields_such_as_ours(bench):
 @pytest.mark.parametrize(
     ("expected", "error"),
     [
-        ("login required for acme: it was logged out", LoginRequiredError("acme", "it was logged out")),
+        (
+            "login required for acme: it was logged out; do this",
+            LoginRequiredError("acme", "it was logged out", "do this"),
+        ),
         ("it was renewed moments ago", RenewalGuardedError("acme", "it was renewed moments ago")),
     ],
 )

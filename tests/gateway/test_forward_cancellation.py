@@ -82,7 +82,7 @@ async def test_upload_that_the_caller_breaks(bench):
     assert_over(bench, 1)
 
 
-@pytest.mark.parametrize("error", [None, LoginRequiredError("acme", "it was logged out")])
+@pytest.mark.parametrize("error", [None, LoginRequiredError("acme", "it was logged out", "do this")])
 async def test_response_that_is_not_read(bench, error):
     """Closing it is enough."""
     bench.credential.error = error
@@ -105,7 +105,7 @@ async def test_body_kept_until_the_response_is_closed(bench):
 )
 async def test_answer_that_breaks_off(bench, status, seen, chunks):
     """What came goes to the caller, and then the failure: nothing cut short looks whole."""
-    bench.credential.error = LoginRequiredError("acme", "it was logged out")
+    bench.credential.error = LoginRequiredError("acme", "it was logged out", "do this")
     bench.vendor.answers = [Answer(status, *chunks)]
     response = await bench.forward("POST", "/rc/a", *CHUNKS)
     got = []

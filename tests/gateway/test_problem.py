@@ -32,7 +32,7 @@ ERRORS = [
     MethodNotImplementedError("no"),
     ShuttingDownError("stopping"),
     NotConfiguredError("acme", ["client_id"]),
-    LoginRequiredError("acme", "nobody has signed in yet"),
+    LoginRequiredError("acme", "nobody has signed in yet", "do this"),
     RenewalGuardedError("acme", "too young"),
     RenewalDelayedError("acme", "failed", 4.2),
     UpstreamDnsError("no address"),
@@ -76,8 +76,8 @@ async def test_every_error(error):
             NotConfiguredError("a", ["b"]),
         ),
         (
-            (503, "Service Unavailable", "proxy failed; run: bearer-proxy import acme"),
-            LoginRequiredError("acme", "x"),
+            (503, "Service Unavailable", "proxy failed; do this"),
+            LoginRequiredError("acme", "x", "do this"),
         ),
         (
             (503, "Service Unavailable", "token endpoint failed; try again after Retry-After"),
@@ -95,7 +95,7 @@ async def test_which_side_failed(expected, error):
     ("expected", "error"),
     [
         (None, BadTargetError("x")),
-        (None, LoginRequiredError("a", "x")),
+        (None, LoginRequiredError("a", "x", "do this")),
         ("1", ShuttingDownError("x")),
         ("1", RenewalDelayedError("a", "x", 0.0)),
         ("5", RenewalDelayedError("a", "x", 4.2)),
@@ -112,7 +112,9 @@ async def test_allow():
     assert "GET, PUT" == (await answered(MethodNotAllowedError("x", ["PUT", "GET"])))[1]["Allow"]
 
 
-@pytest.mark.parametrize(("expected", "error"), [("acme", LoginRequiredError("acme", "x")), (None, NoRouteError("x"))])
+@pytest.mark.parametrize(
+    ("expected", "error"), [("acme", LoginRequiredError("acme", "x", "do this")), (None, NoRouteError("x"))]
+)
 async def test_credential(expected, error):
     """It is named where there is one."""
     assert expected == (await answered(error))[2].get("credential")
@@ -120,8 +122,8 @@ async def test_credential(expected, error):
 
 async def test_login_required():
     """The details in Proxy-Status begin so (T6)."""
-    _, headers, _ = await answered(LoginRequiredError("acme", "nobody has signed in yet"))
-    assert 'details="login required for acme: nobody has signed in yet"' in headers["Proxy-Status"]
+    _, headers, _ = await answered(LoginRequiredError("acme", "nobody has signed in yet", "do this"))
+    assert 'details="login required for acme: nobody has signed in yet; do this"' in headers["Proxy-Status"]
 
 
 async def test_text_that_is_not_plain():

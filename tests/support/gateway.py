@@ -112,10 +112,11 @@ class Credential:
         self.error: CredentialError | None = None
         self.replaced: list[int] = []
         self.replays: list[tuple[int, bool]] = []
+        self.worked_with: list[int] = []
 
     async def current(self) -> Snapshot:
         if self.generation == 0:
-            raise LoginRequiredError("acme", "nobody has signed in yet")
+            raise LoginRequiredError("acme", "nobody has signed in yet", "run: bearer-proxy import acme")
         return self._snapshot()
 
     async def replace(self, rejected: int) -> Snapshot:
@@ -125,6 +126,9 @@ class Credential:
             raise self.error
         self.generation = self.vendor.newest = rejected + 1
         return self._snapshot()
+
+    def worked(self, generation: int) -> None:
+        self.worked_with.append(generation)
 
     def replayed(self, generation: int, *, accepted: bool) -> None:
         self.replays.append((generation, accepted))

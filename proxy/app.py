@@ -35,6 +35,7 @@ async def running(config: Config) -> AsyncIterator[CredentialCore]:
             yield core
             LOG.info("stopping: requests and exchanges under way are finished first")
         finally:
+            await core.rest()
             await data.stop()
             await control.stop()
 

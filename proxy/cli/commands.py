@@ -11,7 +11,8 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 from .. import app, logs
 from ..config import Config, load
@@ -22,7 +23,10 @@ from ..credentials.health import Health, State
 from ..credentials.record import Origin, Tokens
 from ..errors import ConfigError, TokenFormatError
 
+T = TypeVar("T")
 Command = Callable[[argparse.Namespace], int]
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 _LONGEST_PASTE = 1 << 20  # characters
 _LONGEST_LINE = 4095  # characters: a terminal cuts a line there, and says nothing
@@ -45,9 +49,21 @@ def stop_event() -> asyncio.Event:
     """Give an event that SIGTERM and SIGINT set."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _SIGNALS:
         loop.add_signal_handler(number, stop.set)
     return stop
+
+
+def to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """Run a change of tokens to its end, whatever signals say: cut off, it might cost the grant (T3)."""
+
+    async def run() -> T:
+        loop = asyncio.get_running_loop()
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, lambda: print("ending as soon as the tokens are safe", file=sys.stderr))
+        return await work
+
+    return asyncio.run(run())
 
 
 def check(options: argparse.Namespace) -> int:
@@ -82,7 +98,7 @@ def import_tokens(options: argparse.Namespace) -> int:
         async with open_core(config) as core:
             await core.put(name, tokens, Origin.IMPORT)
 
-    asyncio.run(put())
+    to_the_end(put())
     held = ", ".join(
         word
         for word, token in (("an access token", tokens.access_token), ("a refresh token", tokens.refresh_token))
@@ -114,7 +130,7 @@ def refresh(options: argparse.Namespace) -> int:
             before = keeper.health().record.generation
             return before, await keeper.refresh()
 
-    before, health = asyncio.run(run())
+    before, health = to_the_end(run())
     now = time.time()
     if health.record.generation > before and health.record.trouble is None:
         print(f"renewed {name}: generation {health.record.generation}; {_expires(health, now)}")
@@ -134,7 +150,7 @@ def logout(options: argparse.Namespace) -> int:
             await core.forget(name)
             return record.access_token is not None or record.refresh_token is not None
 
-    if not asyncio.run(run()):
+    if not to_the_end(run()):
         print(f"there were no tokens of {name}")
         return 0
     print(f"the tokens of {name} are forgotten here; the vendor still knows them until they expire or you revoke them")

@@ -3,7 +3,7 @@
 `read_answer` decides what one complete answer means; the case list:
 
     2xx with a usable access token              Granted
-    2xx with an unusable one, or a lone refresh token     Unusable: the answer counts, the access token does not
+    2xx with an unusable one, or a refresh token alone    Unusable: the answer counts, the access token does not
     2xx with `error`                            as the error says
     2xx otherwise                               Uncertain: the vendor may have rotated
     429, 5xx but 502 and 504                    Passing
@@ -114,8 +114,10 @@ def read_answer(status: int, headers: Mapping[str, str], body: bytes, provider: 
         tokens = _tokens(fields)
         if tokens.access_token is not None:
             return Granted(tokens)
+        if tokens.refresh_token is not None or tokens.spent:
+            return Unusable(tokens, "the token endpoint's answer holds no usable access token")
         if not fields.get("error"):
-            if fields.get("access_token") or tokens.refresh_token is not None:
+            if fields.get("access_token"):
                 return Unusable(tokens, "the token endpoint's answer holds no usable access token")
             return Uncertain("the token endpoint's answer holds no token")
     if 100 <= status < 200:
@@ -191,9 +193,12 @@ def _fields(body: bytes) -> Mapping[str, object] | None:
 
 def _tokens(fields: Mapping[str, object]) -> Tokens:
     access, refresh, scope = (fields.get(key) for key in ("access_token", "refresh_token", "scope"))
+    new = str(refresh) if isinstance(refresh, str | int) and not isinstance(refresh, bool) and refresh else ""
+    new = "" if any("\ud800" <= character <= "\udfff" for character in new) else new  # no request could carry it
     return Tokens(
         access_token=Secret(access) if isinstance(access, str) and _B64TOKEN.fullmatch(access) else None,
-        refresh_token=Secret(refresh) if isinstance(refresh, str) and refresh and refresh.isprintable() else None,
+        refresh_token=Secret(new) if new else None,
+        spent=bool(refresh) and not new,
         expires_in=read_lifetime(fields.get("expires_in")),
         scope=scope if isinstance(scope, str) and scope.isprintable() else "",
     )

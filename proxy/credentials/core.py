@@ -81,11 +81,20 @@ class CredentialCore:
         return await self._change(name, lambda before: policy.logged_out(before, self._clock()))
 
     async def stop(self) -> None:
-        """Stop renewing, and wait for exchanges under way to end and be saved (T3)."""
+        """Stop renewing, and wait for exchanges under way to end and be saved (T3).
+
+        Raises `StoreError` when tokens could not be saved.
+        """
         if self._listener is not None:
             self._listener.cancel()
             await asyncio.wait([self._listener])
-        await asyncio.gather(*(keeper.stop() for keeper in self._keepers.values()))
+        ends = await asyncio.gather(*(keeper.stop() for keeper in self._keepers.values()), return_exceptions=True)
+        for failure in filter(None, ends):
+            raise failure
+
+    async def rest(self) -> None:
+        """Begin no more renewals ahead of time; requests under way still get what they need."""
+        await asyncio.gather(*(keeper.rest() for keeper in self._keepers.values()))
 
     async def _change(self, name: str, change: Callable[[Record], Record]) -> Record:
         async with self.store.lock(name):

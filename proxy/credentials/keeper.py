@@ -20,7 +20,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ..config import CredentialConfig, Limits
-from ..errors import CredentialError, LoginRequiredError, NotConfiguredError, ShuttingDownError, StoreError
+from ..errors import (
+    CredentialError,
+    LoginRequiredError,
+    NotConfiguredError,
+    ShuttingDownError,
+    StoreError,
+)
 from . import policy
 from .answers import Granted, Outcome, Passing, Uncertain
 from .exchange import Exchange
@@ -28,6 +34,7 @@ from .health import Health
 from .lock import CredentialLock
 from .policy import Need, Terms
 from .record import Origin, Record, Snapshot
+from .saver import Saver
 from .seen import Seen
 from .store import Store
 
@@ -35,7 +42,6 @@ LOG = logging.getLogger("bearer_proxy.exchange")
 
 Wanted = Callable[[Record], bool]
 
-_SAVE_AGAIN = 2.0  # seconds between two tries to save tokens that could not be saved
 _LONGEST_SLEEP = 30.0  # seconds: a machine that slept is noticed at least as soon as this
 _LOCK_GRACE = 5.0  # seconds beyond an exchange's own time that a lock is waited for
 
@@ -63,7 +69,7 @@ class Keeper:
         self._record = Record(name=config.name)
         self._lock: CredentialLock = store.lock(config.name)
         self._flight: asyncio.Task[None] | None = None
-        self._saver: asyncio.Task[None] | None = None
+        self._saver = Saver(config.name, store, self._latest, self._lock.release)
         self._ahead: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
         self._replay_counted = -1
@@ -138,12 +144,12 @@ class Keeper:
 
     def health(self) -> Health:
         """Tell how this credential is."""
-        return Health(self.config, self._terms, self._record, self._flight_running(), self._saver is not None)
+        return Health(self.config, self._terms, self._record, self._flight_running(), self._saver.pending)
 
     async def look_again(self) -> None:
         """Take over what another process has stored, unless our own change is under way or unsaved."""
         record = await self._store.read(self.config.name)
-        if not self._flight_running() and self._saver is None and record.generation >= self._record.generation:
+        if not self._flight_running() and not self._saver.pending and record.generation >= self._record.generation:
             self._adopt(record)
 
     async def stop(self) -> None:
@@ -152,11 +158,15 @@ class Keeper:
         await _cancelled(self._ahead)
         if self._flight is not None:
             await asyncio.wait([self._flight])
-        if self._saver is not None:
-            await _cancelled(self._saver)
-            await self._last_save()
-        await self._seen.settle()
-        self._lock.release()
+        try:
+            await self._saver.last()
+        finally:
+            await self._seen.settle()
+            self._lock.release()
+
+    async def rest(self) -> None:
+        """Begin no more renewals ahead of time."""
+        await _cancelled(self._ahead)
 
     async def _obtain(self, rejected: int | None) -> Snapshot:
         """Decide on the record at hand; while the decision is to exchange, wait for one and decide again."""
@@ -206,12 +216,12 @@ class Keeper:
             LOG.error("an exchange for %s failed unforeseen: %s", self.config.name, type(error).__name__)
             self._adopt(self._after(Uncertain("the exchange failed inside the proxy"), self._record))
         finally:
-            if self._saver is None:
+            if not self._saver.pending:
                 self._lock.release()
 
     async def _renew(self, wanted: Wanted) -> None:
         """Do the steps of the module's docstring that come after the lock."""
-        if self._saver is None:
+        if not self._saver.pending:
             self._adopt(await self._store.read(self.config.name))
         before = self._record
         by_refresh_token = self._terms.renew == "refresh_token"
@@ -223,45 +233,14 @@ class Keeper:
         outcome = await self._exchange(self.config, before.refresh_token if by_refresh_token else None)
         record = self._after(outcome, replace(before, guard=self._record.guard))
         self._log(outcome, record, time.monotonic() - started)
-        await self._save(record)
+        await self._saver.save(record)
+        self._adopt(record)
 
     def _after(self, outcome: Outcome, before: Record) -> Record:
         return policy.after(outcome, before, self._terms, self._clock(), self._chance())
 
-    async def _save(self, record: Record) -> None:
-        """Commit, then use (T4). What cannot be committed is used all the same, and saved by a task that goes on."""
-        try:
-            await self._store.write(record)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the tokens are not dropped for it
-            why = error if isinstance(error, StoreError) else type(error).__name__
-            LOG.error("ALARM: the new tokens of %s are in memory only: %s", self.config.name, why)
-            if self._saver is None:
-                self._saver = asyncio.create_task(self._save_later(), name=f"save {self.config.name}")
-        self._adopt(record)
-
-    async def _save_later(self) -> None:
-        """Save the record at hand, whatever it is by then, until that works; then let go of the lock."""
-        while True:
-            await asyncio.sleep(_SAVE_AGAIN)
-            if self._flight_running():
-                continue
-            record = self._record
-            try:
-                await self._store.write(record)
-            except Exception:  # noqa: BLE001, S112 - as in _save, which has said it
-                continue
-            if record is self._record and not self._flight_running():
-                break
-        LOG.warning("the tokens of %s are saved again", self.config.name)
-        self._saver = None
-        self._lock.release()
-
-    async def _last_save(self) -> None:
-        try:
-            await self._store.write(self._record)
-        except StoreError as error:
-            LOG.error("ALARM: the tokens of %s are lost, a new sign-in is needed: %s", self.config.name, error)
-        self._saver = None
+    def _latest(self) -> Record | None:
+        return None if self._flight_running() else self._record
 
     def _see(self, what: str, value: float) -> None:
         self._seen.note(self._record.generation, what, value)
@@ -280,7 +259,8 @@ class Keeper:
             wait = _LONGEST_SLEEP if due is None else min(due - self._clock(), _LONGEST_SLEEP)
             self._changed.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), wait)
+                async with asyncio.timeout(wait):  # wait_for of Python 3.11 may swallow a cancellation
+                    await self._changed.wait()
 
     def _adopt(self, record: Record) -> None:
         """Take over a record, with what was seen here of its generation."""

@@ -6,6 +6,7 @@ One descriptor a holder, so two locks in one process exclude each other too. Kno
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import os
 import time
@@ -22,8 +23,9 @@ _LOCK_POLL = 0.02  # seconds between two looks at a lock that another process ho
 class CredentialLock:
     """The lock of the credential `name`, not yet taken."""
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Path, name: str, owned_like: Path) -> None:
         self._path = path
+        self._owned_like = owned_like
         self._name = name
         self._descriptor: int | None = None
 
@@ -55,8 +57,16 @@ class CredentialLock:
         except OSError:
             os.close(descriptor)
             return False
+        with contextlib.suppress(OSError):
+            self._share(descriptor)
         self._descriptor = descriptor
         return True
+
+    def _share(self, descriptor: int) -> None:
+        """Give a lock that the administrator made to the owner of the store, who needs it too."""
+        if os.geteuid() == 0:
+            owner = self._owned_like.stat()
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
     def release(self) -> None:
         """Let go, if held."""

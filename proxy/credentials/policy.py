@@ -32,7 +32,8 @@ class Need(Enum):
 class Terms:
     """What the rules need to know of one credential's configuration.
 
-    A client's refusal of just the time `forgiven` is void: it was there when we started, and is tried again (T6).
+    `guard` is T8's guard time at its start, in seconds. A client's refusal of just the time `forgiven` is void: it was
+    there when we started, and is tried again (T6).
     """
 
     name: str
@@ -154,8 +155,8 @@ def renewal_time(record: Record, terms: Terms, spread: float) -> float | None:
 
 
 def marked(record: Record, now: float) -> Record:
-    """Set T5's mark; one that is there already keeps its time."""
-    return record if record.marked_at is not None else replace(record, marked_at=now)
+    """Set T5's mark: a refresh token is about to be sent."""
+    return replace(record, marked_at=now)
 
 
 def after(outcome: Outcome, before: Record, terms: Terms, now: float, jitter: float) -> Record:
@@ -168,7 +169,7 @@ def after(outcome: Outcome, before: Record, terms: Terms, now: float, jitter: fl
             return accepted(before, tokens, Origin.EXCHANGE, now)
         case Unusable(tokens, reason):
             trouble = _trouble(before, TroubleKind.REFUSED, reason, terms, now, jitter)
-            kept = tokens.refresh_token or before.refresh_token
+            kept = tokens.refresh_token or (None if tokens.spent else before.refresh_token)
             return replace(
                 before, generation=before.generation + 1, refresh_token=kept, marked_at=None, trouble=trouble
             )
@@ -184,8 +185,9 @@ def after(outcome: Outcome, before: Record, terms: Terms, now: float, jitter: fl
             return replace(before, trouble=replace(trouble, retry_at=later))
         case Uncertain(reason):
             trouble = _trouble(before, TroubleKind.UNCERTAIN, reason, terms, now, jitter)
-            mark = marked(before, now).marked_at if terms.renew == "refresh_token" else None
-            return replace(before, marked_at=mark, trouble=trouble)
+            if terms.renew != "refresh_token":
+                return replace(before, trouble=trouble)
+            return replace(before, marked_at=now, trouble=trouble)
 
 
 def accepted(before: Record, tokens: Tokens, origin: Origin, now: float) -> Record:
@@ -195,7 +197,7 @@ def accepted(before: Record, tokens: Tokens, origin: Origin, now: float) -> Reco
         name=before.name,
         generation=before.generation + 1,
         access_token=tokens.access_token,
-        refresh_token=tokens.refresh_token or (before.refresh_token if renewed else None),
+        refresh_token=tokens.refresh_token or (before.refresh_token if renewed and not tokens.spent else None),
         scope=tokens.scope or (before.scope if renewed else ""),
         expires_at=None if tokens.expires_in is None else now + tokens.expires_in,
         obtained_at=now,

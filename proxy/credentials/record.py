@@ -84,12 +84,16 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tokens:
-    """What a token endpoint or a person gave. `expires_in` is None where it is missing or makes no sense (T9)."""
+    """What a token endpoint or a person gave. `expires_in` is None where it is missing or makes no sense (T9).
+
+    `spent`: a new refresh token was there but cannot be used, so that the old one is spent all the same.
+    """
 
     access_token: Secret | None = None
     refresh_token: Secret | None = None
     expires_in: float | None = None
     scope: str = ""
+    spent: bool = False
 
 
 def utc(at: float) -> str:

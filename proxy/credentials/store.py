@@ -69,6 +69,7 @@ class Store:
         self.path = path  # resolved once open: locks lie beside the file itself, whatever link led to it
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._connection: sqlite3.Connection | None = None
+        self._identity: tuple[int, int] | None = None
 
     @classmethod
     async def open(cls, path: Path) -> Store:
@@ -76,6 +77,7 @@ class Store:
         store = cls(path)
         try:
             store._connection, store.path = await store._run(lambda: (_open(path), path.resolve()))
+            store._identity = _identity(store.path)
         except BaseException:
             store._thread.shutdown(wait=False)
             raise
@@ -105,11 +107,14 @@ class Store:
 
     def lock(self, name: str) -> CredentialLock:
         """Give the lock of a credential, not yet taken."""
-        return CredentialLock(self.path.with_name(f"{self.path.name}.{name}.lock"), name)
+        return CredentialLock(self.path.with_name(f"{self.path.name}.{name}.lock"), name, self.path)
 
     def permission_warning(self) -> str:
         """Say what is wrong with who may read the file, or nothing."""
-        mode = stat.S_IMODE(self.path.stat().st_mode)
+        try:
+            mode = stat.S_IMODE(self.path.stat().st_mode)
+        except OSError:
+            return ""
         if mode & 0o077:
             return f"{self.path} can be read by other users (mode {mode:04o}): chmod 600 it"
         return ""
@@ -136,7 +141,18 @@ class Store:
     def _execute(self, statement: str, values: tuple[Any, ...] = ()) -> list[Any]:
         if self._connection is None:
             raise StoreError(f"the token store {self.path} is closed")
+        if self._identity != _identity(self.path):
+            # SQLite would go on with a file that nobody will ever open again.
+            raise StoreError(f"the token store {self.path} was removed or replaced while in use: restart the proxy")
         return self._connection.execute(statement, values).fetchall()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _open(path: Path) -> sqlite3.Connection:

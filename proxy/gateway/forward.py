@@ -31,7 +31,7 @@ from .judge import LOOK, Verdict, judge_body, judge_head
 from .message import Headers, Incoming, Outbound, Request, Response, Sender
 from .routes import Place, RouteTable
 
-_PATIENCE = 2.0  # seconds that a rejected answer's body may keep an exchange waiting
+_PATIENCE = 2.0  # seconds that a body which is looked into may keep its caller, or an exchange, waiting
 _NEVER_FORWARDED = frozenset({"CONNECT", "TRACE"})
 
 
@@ -160,7 +160,7 @@ class _Answer:
             return
         # A rejected answer is read too: it may have to wait for an exchange, and its connection need not.
         try:
-            async with asyncio.timeout(_PATIENCE if self.rejected else None):
+            async with asyncio.timeout(_PATIENCE):
                 while not self._ended and len(self._seen) <= LOOK:
                     chunk = await self._incoming.read()
                     self._seen += chunk

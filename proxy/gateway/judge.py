@@ -43,6 +43,9 @@ def judge_head(method: str, status: int, headers: Headers, *, jsonp: bool) -> Ve
         return Verdict.ACCEPTED
     if method == "HEAD" or first(headers, "Content-Encoding").lower() not in ("", "identity", "gzip", "x-gzip"):
         return Verdict.ACCEPTED
+    kind = first(headers, "Content-Type").lower()
+    if kind and "json" not in kind and "javascript" not in kind:
+        return Verdict.ACCEPTED
     length = first(headers, "Content-Length").lstrip("0")
     long = length.isascii() and length.isdigit() and (len(length) > 9 or int(length) > LOOK)
     return Verdict.ACCEPTED if long else Verdict.LOOK

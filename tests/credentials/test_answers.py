@@ -91,7 +91,30 @@ def test_refresh_token_alone():
     assert Tokens(refresh_token=Secret("new")) == outcome.tokens
 
 
-@pytest.mark.parametrize("refresh", [None, "", 5, [], "a\nb", "\ud800"])
+@pytest.mark.parametrize(
+    ("refresh", "expected"), [(12345, "12345"), ("new\u200btoken", "new\u200btoken"), ("a b", "a b")]
+)
+def test_refresh_token_that_is_odd(refresh, expected):
+    """Whatever a request can carry is kept: the old one is spent."""
+    outcome = read(body=json.dumps({"access_token": "abc", "refresh_token": refresh}).encode())
+    assert Granted(Tokens(access_token=Secret("abc"), refresh_token=Secret(expected))) == outcome
+
+
+@pytest.mark.parametrize("refresh", [["x"], {"x": 1}, True, "\ud800"])
+def test_refresh_token_that_no_request_can_carry(refresh):
+    """The access token counts, and the old refresh token is spent all the same."""
+    outcome = read(body=json.dumps({"access_token": "abc", "refresh_token": refresh}).encode())
+    assert Granted(Tokens(access_token=Secret("abc"), spent=True)) == outcome
+
+
+def test_error_beside_a_refresh_token():
+    """A new refresh token is never dropped, whatever else the answer says."""
+    outcome = read(body=b'{"error": "server_error", "access_token": "a b", "refresh_token": "new"}')
+    assert isinstance(outcome, Unusable)
+    assert Secret("new") == outcome.tokens.refresh_token
+
+
+@pytest.mark.parametrize("refresh", [None, "", [], 0])
 def test_refresh_token_that_is_none(refresh):
     """The access token counts all the same."""
     outcome = read(body=json.dumps({"access_token": "abc", "refresh_token": refresh}).encode())

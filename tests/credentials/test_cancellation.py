@@ -198,6 +198,17 @@ async def test_tasks_after_the_stop(keep, store, vendor, clock):
     store.fails = lambda kept: kept.generation > 1
     generation = (await within(keeper.replace(1))).generation
     keeper.replayed(generation, accepted=False)
+    store.fails = lambda _: False
     await within(keeper.stop())
     await within(keeper.stop())
     assert before == asyncio.all_tasks()
+
+
+async def test_end_at_the_very_moment_of_a_change(keep, store):
+    """The task that renews ahead of time hears the end, though it was just about to wake."""
+    keeper = await keep(store)
+    keeper.start()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    keeper._changed.set()
+    await within(keeper.rest())

@@ -206,3 +206,15 @@ async def test_token_of_unknown_lifetime(keep, store, vendor, clock):
     clock.now += 10 * 365 * 86400
     await wake(keeper)
     assert [] == vendor.sent
+
+
+async def test_renewal_that_falls_due_while_the_proxy_is_stopping(keep, store, vendor, clock):
+    """It is not begun any more; what requests under way need still is."""
+    keeper = await keep(store)
+    keeper.start()
+    await keeper.rest()
+    clock.now += 10_000_000
+    await keeper.look_again()
+    await asyncio.sleep(0)
+    assert [] == vendor.sent
+    assert 2 == (await keeper.replace(1)).generation

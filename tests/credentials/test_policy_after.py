@@ -100,9 +100,9 @@ def test_answer_that_says_nothing_of_the_grant(outcome, marked_at):
     assert marked_at == made.marked_at
 
 
-@pytest.mark.parametrize(("marked_at", "expected"), [(None, NOW), (EARLIER, EARLIER)])
+@pytest.mark.parametrize(("marked_at", "expected"), [(None, NOW), (EARLIER, NOW)])
 def test_lost_answer(marked_at, expected):
-    """It leaves a mark; one that is there keeps its time."""
+    """It leaves a mark of the last sending."""
     before = record(now=EARLIER, marked_at=marked_at)
     made = after(LOST, before)
     assert kept_of(before) == kept_of(made)
@@ -170,6 +170,6 @@ def test_refused_request(jitter):
 
 
 def test_mark():
-    """It is of now, unless there is one already."""
+    """It is of the last sending: until its end, the next has to wait."""
     assert NOW == policy.marked(record(), NOW).marked_at
-    assert EARLIER == policy.marked(record(marked_at=EARLIER), NOW).marked_at
+    assert NOW == policy.marked(record(marked_at=EARLIER), NOW).marked_at

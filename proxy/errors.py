@@ -10,6 +10,7 @@
       RequestError           answered to a caller, with a status
         CallerError          the caller's request                      4xx, 501
         ShuttingDownError    the proxy is stopping                     503
+        ProxyLimitError      the proxy is at a limit of its own        503
         CredentialError      no usable token                           503
           NotConfiguredError   the configuration lacks something
           LoginRequiredError   only a person can help
@@ -141,6 +142,15 @@ class ShuttingDownError(RequestError):
 
     status = 503
     error = "shutting_down"
+    retry_after = 1
+
+
+class ProxyLimitError(RequestError):
+    """The upstream was not reached because the proxy itself is at a limit."""
+
+    status = 503
+    error = "proxy_limit_reached"
+    proxy_error = "connection_limit_reached"
     retry_after = 1
 
 

@@ -99,6 +99,14 @@ class Response:
     close: Callable[[], None] = lambda: None
 
 
+def field_text(raw: bytes) -> str:
+    """Read a field's bytes. What is not UTF-8 is Latin-1 by custom (RFC 9110 section 5.5) and goes on as UTF-8."""
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
 def first(headers: Headers, name: str) -> str:
     """Give the first value of a field, compared without case, or an empty text."""
     wanted = name.lower()

@@ -17,7 +17,7 @@ from aiohttp import hdrs, web
 
 from ..errors import BadTargetError, RequestError, UpstreamError
 from . import accesslog
-from .message import Request, Response, Trail
+from .message import Request, Response, Trail, field_text
 from .problem import problem
 from .stock import Server, StreamedResponse
 
@@ -82,7 +82,7 @@ class _Exchange:
 
     def _request(self) -> Request:
         raw = self._raw
-        headers = [(_text(name), _text(value)) for name, value in raw.raw_headers]
+        headers = [(field_text(name), field_text(value)) for name, value in raw.raw_headers]
         has_body = raw.headers.get(hdrs.CONTENT_LENGTH) is not None or hdrs.TRANSFER_ENCODING in raw.headers
         peer = raw.transport.get_extra_info("peername") if raw.transport is not None else None
         return Request(
@@ -136,10 +136,6 @@ class _Exchange:
         seconds = time.monotonic() - self._began
         peer = self._raw.remote or "unix"
         accesslog.write(self._raw.method, self._raw.raw_path, self._status, self._sent, seconds, peer, self._trail)
-
-
-def _text(raw: bytes) -> str:
-    return raw.decode("utf-8", "surrogateescape")
 
 
 def _reset(raw: web.BaseRequest) -> None:

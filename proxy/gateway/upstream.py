@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import ssl
 from collections.abc import AsyncIterator
 from typing import Any
@@ -21,10 +22,11 @@ from yarl import URL
 from ..config import Limits, Upstream
 from ..errors import (
     BadTargetError,
+    ProxyLimitError,
+    RequestError,
     UpstreamCertificateError,
     UpstreamConnectTimeoutError,
     UpstreamDnsError,
-    UpstreamError,
     UpstreamProtocolError,
     UpstreamReadTimeoutError,
     UpstreamRefusedError,
@@ -33,7 +35,7 @@ from ..errors import (
     UpstreamTlsError,
 )
 from ..secret import Secret
-from .message import Body, Headers, Outbound
+from .message import Body, Headers, Outbound, field_text
 from .stock import make_connector, make_session
 
 _NOT_ADDED = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
@@ -60,7 +62,10 @@ class UpstreamClient:
         )
 
     async def __call__(self, request: Outbound, token: Secret) -> UpstreamAnswer:
-        """Send `request` with `token`; give the answer when its head is there. Raises `UpstreamError`."""
+        """Send `request` with `token`; give the answer when its head is there.
+
+        Raises `UpstreamError`, or `ProxyLimitError` where we could not even try.
+        """
         kept: list[bool] = []
         try:
             return await self._send(request, token, kept)
@@ -108,7 +113,7 @@ class UpstreamAnswer:
         self._upstream = upstream
         self.status = response.status
         self.reason = response.reason or ""
-        self.headers: Headers = [(_text(name), _text(value)) for name, value in response.raw_headers]
+        self.headers: Headers = [(field_text(name), field_text(value)) for name, value in response.raw_headers]
 
     async def read(self) -> bytes:
         """Give the body's next bytes as they came, empty at the end. Raises `UpstreamError`."""
@@ -164,17 +169,15 @@ def _fields(request: Outbound, token: Secret) -> CIMultiDict[str]:
     return fields
 
 
-def _text(raw: bytes) -> str:
-    return raw.decode("utf-8", "surrogateescape")
-
-
-def _mapped(error: Exception, upstream: Upstream) -> UpstreamError:
+def _mapped(error: Exception, upstream: Upstream) -> RequestError:
     """Give our error for a library's, whose text may hold what was sent."""
     origin = upstream.origin
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return UpstreamCertificateError(f"the certificate of {origin} is not trusted")
     if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
         return UpstreamTlsError(f"TLS with {origin} failed")
+    if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno in (errno.EMFILE, errno.ENFILE):
+        return ProxyLimitError("the proxy has no file descriptors left: raise its limit (ulimit -n)")
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return UpstreamDnsError(f"the name of {origin} cannot be resolved")
     if isinstance(error, aiohttp.ClientConnectorError):

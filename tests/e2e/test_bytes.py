@@ -283,3 +283,11 @@ async def test_http_1_0(gateway: Gateway, upstream: Upstream) -> None:
         await caller.send(gateway.head("GET /t/a HTTP/1.0"))
         answer = await caller.answer()
     assert ([], b"hello") == (answer.values(b"transfer-encoding"), answer.body)
+
+
+async def test_header_that_is_no_utf_8(gateway: Gateway, upstream: Upstream) -> None:
+    """Its characters arrive, both ways; nothing of it is lost."""
+    upstream.script(reply(200, b'Content-Disposition: attachment; filename="caf\xe9"'))
+    answer = await gateway.call("GET /t/a", b"X-Name: caf\xe9")
+    assert [b"caf\xc3\xa9"] == upstream.requests[0].values(b"x-name")
+    assert [b'attachment; filename="caf\xc3\xa9"'] == answer.values(b"content-disposition")

@@ -5,7 +5,6 @@ Closing runs backwards: callers first, then exchanges under way, then the store 
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -38,9 +37,3 @@ async def running(config: Config) -> AsyncIterator[CredentialCore]:
             await core.rest()
             await data.stop()
             await control.stop()
-
-
-async def serve(config: Config, stop: asyncio.Event) -> None:
-    """Run until `stop` is set."""
-    async with running(config):
-        await stop.wait()

@@ -26,31 +26,28 @@ from ..errors import ConfigError, TokenFormatError
 T = TypeVar("T")
 Command = Callable[[argparse.Namespace], int]
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-
 _LONGEST_PASTE = 1 << 20  # characters
 _LONGEST_LINE = 4095  # characters: a terminal cuts a line there, and says nothing
 
 
 def serve(options: argparse.Namespace) -> int:
-    """Run both planes until SIGTERM or SIGINT."""
+    """Run both planes until a signal asks for the end."""
     config = _config(options)
     logs.configure(config.log_format, config.log_level)
-    asyncio.run(run_until_told(config))
+
+    async def run() -> None:
+        stop = stop_event()
+        async with app.running(config):
+            await stop.wait()
+
+    asyncio.run(run())
     return 0
 
 
-async def run_until_told(config: Config) -> None:
-    """Serve until a signal says stop."""
-    await app.serve(config, stop_event())
-
-
 def stop_event() -> asyncio.Event:
-    """Give an event that SIGTERM and SIGINT set."""
+    """Give an event that SIGTERM, SIGINT and SIGHUP set."""
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in _SIGNALS:
-        loop.add_signal_handler(number, stop.set)
+    _on_signals(stop.set)
     return stop
 
 
@@ -58,12 +55,16 @@ def to_the_end(work: Coroutine[Any, Any, T]) -> T:
     """Run a change of tokens to its end, whatever signals say: cut off, it might cost the grant (T3)."""
 
     async def run() -> T:
-        loop = asyncio.get_running_loop()
-        for number in _SIGNALS:
-            loop.add_signal_handler(number, lambda: print("ending as soon as the tokens are safe", file=sys.stderr))
+        _on_signals(lambda: print("ending as soon as the tokens are safe", file=sys.stderr))
         return await work
 
     return asyncio.run(run())
+
+
+def _on_signals(handler: Callable[[], None]) -> None:
+    """Call `handler`, in place of ending, at each signal that asks for an end."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, handler)
 
 
 def check(options: argparse.Namespace) -> int:
@@ -168,7 +169,9 @@ def status(options: argparse.Namespace) -> int:
     health, now = asyncio.run(run()), time.time()
     if options.json:
         print(
-            json.dumps({"credentials": [one.as_json(now) | {"provider": _provider(one)} for one in health]}, indent=2)
+            json.dumps(
+                {"credentials": [one.as_json(now) | {"provider": one.config.provider_name} for one in health]}, indent=2
+            )
         )
         return 0
     rows = [("CREDENTIAL", "PROVIDER", "STATE", "EXPIRES", "LAST EXCHANGE", "NEXT STEP")]
@@ -177,7 +180,9 @@ def status(options: argparse.Namespace) -> int:
         state, reason = one.state(now)
         last = one.record.exchanged_at
         ago = "never" if last is None else f"{_duration(now - last)} ago"
-        rows.append((one.config.name, _provider(one), state, _expires(one, now), ago, one.next_step(now) or "nothing"))
+        rows.append(
+            (one.config.name, one.config.provider_name, state, _expires(one, now), ago, one.next_step(now) or "nothing")
+        )
         if reason and state is not State.NOT_CONFIGURED:
             notes.append(f"{one.config.name}: {reason}")
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
@@ -227,10 +232,6 @@ def _ask_line(question: str) -> str:
     if len(line) >= _LONGEST_LINE:
         raise TokenFormatError("this is longer than a terminal takes in one line: give it from a file, with <")
     return line.strip()
-
-
-def _provider(health: Health) -> str:
-    return health.config.provider_name
 
 
 def _expires(health: Health, now: float) -> str:

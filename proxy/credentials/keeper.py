@@ -20,13 +20,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ..config import CredentialConfig, Limits
-from ..errors import (
-    CredentialError,
-    LoginRequiredError,
-    NotConfiguredError,
-    ShuttingDownError,
-    StoreError,
-)
+from ..errors import CredentialError, LoginRequiredError, NotConfiguredError, ShuttingDownError, StoreError
 from . import policy
 from .answers import Granted, Outcome, Passing, Uncertain
 from .exchange import Exchange
@@ -136,20 +130,21 @@ class Keeper:
         if reason:
             raise LoginRequiredError(self.config.name, reason, policy.remedy(self._record, self._terms))
         generation = self._record.generation
-        if self._flight is not None and not self._flight.done():
-            await asyncio.shield(self._flight)
+        under_way = self._under_way()
+        if under_way is not None:
+            await asyncio.shield(under_way)
         if self._record.generation == generation:
             await asyncio.shield(self._join(lambda _: True))
         return self.health()
 
     def health(self) -> Health:
         """Tell how this credential is."""
-        return Health(self.config, self._terms, self._record, self._flight_running(), self._saver.pending)
+        return Health(self.config, self._terms, self._record, self._under_way() is not None, self._saver.pending)
 
     async def look_again(self) -> None:
         """Take over what another process has stored, unless our own change is under way or unsaved."""
         record = await self._store.read(self.config.name)
-        if not self._flight_running() and not self._saver.pending and record.generation >= self._record.generation:
+        if self._under_way() is None and not self._saver.pending and record.generation >= self._record.generation:
             self._adopt(record)
 
     async def stop(self) -> None:
@@ -192,12 +187,15 @@ class Keeper:
 
     def _join(self, wanted: Wanted) -> asyncio.Task[None]:
         """Give the exchange under way, or set one off that is made if it is still `wanted` under the lock (T1)."""
-        if self._flight is None or self._flight.done():
-            self._flight = asyncio.create_task(self._fly(wanted), name=f"exchange for {self.config.name}")
-        return self._flight
+        flight = self._under_way()
+        if flight is None:
+            flight = asyncio.create_task(self._fly(wanted), name=f"exchange for {self.config.name}")
+            self._flight = flight
+        return flight
 
-    def _flight_running(self) -> bool:
-        return self._flight is not None and not self._flight.done()
+    def _under_way(self) -> asyncio.Task[None] | None:
+        """Give the exchange that is not over yet."""
+        return None if self._flight is None or self._flight.done() else self._flight
 
     async def _fly(self, wanted: Wanted) -> None:
         """Renew under the lock. Never raises but for cancellation: what went wrong is in the record."""
@@ -240,7 +238,7 @@ class Keeper:
         return policy.after(outcome, before, self._terms, self._clock(), self._chance())
 
     def _latest(self) -> Record | None:
-        return None if self._flight_running() else self._record
+        return self._record if self._under_way() is None else None
 
     def _see(self, what: str, value: float) -> None:
         self._seen.note(self._record.generation, what, value)

@@ -32,7 +32,8 @@ _SET_BY_US = frozenset({"host", "content-length", "authorization", "expect"})
 _METHOD_OVERRIDES = frozenset({"x-http-method-override", "x-http-method", "x-method-override"})
 # What makes some servers take another path than the one that was judged (D3).
 _PATH_OVERRIDES = frozenset({"x-original-url", "x-rewrite-url", "x-original-uri"})
-_NEVER_TO_CALLER = frozenset({"alt-svc", "strict-transport-security"})
+_NEVER_TO_VENDOR = HOP_BY_HOP | _SET_BY_US | _PATH_OVERRIDES
+_NEVER_TO_CALLER = HOP_BY_HOP | {"alt-svc", "strict-transport-security"}
 
 
 def outbound(headers: Headers, authority: str, length: int | None, *, limited: bool) -> Headers:
@@ -41,7 +42,7 @@ def outbound(headers: Headers, authority: str, length: int | None, *, limited: b
     `length` is the body's, None where there is none or it is chunked. With `limited` methods the fields that would
     smuggle another method are left out.
     """
-    drop = HOP_BY_HOP | _SET_BY_US | _PATH_OVERRIDES | _named_by_connection(headers)
+    drop = _NEVER_TO_VENDOR | _named_by_connection(headers)
     if limited:
         drop |= _METHOD_OVERRIDES
     result = [("Host", authority)]
@@ -61,7 +62,7 @@ def outbound(headers: Headers, authority: str, length: int | None, *, limited: b
 
 def inbound(headers: Headers) -> Headers:
     """Build the fields for the caller."""
-    drop = HOP_BY_HOP | _NEVER_TO_CALLER | _named_by_connection(headers)
+    drop = _NEVER_TO_CALLER | _named_by_connection(headers)
     return [
         (name, value)
         for name, value in headers

@@ -77,14 +77,14 @@ class UpstreamClient:
 
     async def _send(self, request: Outbound, token: Secret, kept: list[bool]) -> UpstreamAnswer:
         """Send once. `kept` gets an item if that is on a kept connection."""
-        limits = self._limits
+        body = request.body
         try:
             async with asyncio.timeout(None) as deadline:
                 response = await self._session.request(
                     request.method,
                     _url(request.upstream, request.target),
                     headers=_fields(request, token),
-                    data=_paced(request.body, deadline, limits.send_timeout, limits.read_timeout),
+                    data=None if body is None or body.length == 0 else _paced(body, deadline, self._limits),
                     allow_redirects=False,
                     trace_request_ctx=kept,
                 )
@@ -134,16 +134,8 @@ async def _note_reuse(_: object, context: Any, __: object) -> None:
     context.trace_request_ctx.append(True)
 
 
-def _paced(
-    body: Body | None, deadline: asyncio.Timeout, send_timeout: float, read_timeout: float
-) -> AsyncIterator[bytes] | None:
+async def _paced(body: Body, deadline: asyncio.Timeout, limits: Limits) -> AsyncIterator[bytes]:
     """Give the body for aiohttp, which has no time limit of its own for an upstream that does not take it."""
-    return None if body is None or body.length == 0 else _within(body, deadline, send_timeout, read_timeout)
-
-
-async def _within(
-    body: Body, deadline: asyncio.Timeout, send_timeout: float, read_timeout: float
-) -> AsyncIterator[bytes]:
     loop, sent = asyncio.get_running_loop(), 0
 
     def allow(seconds: float | None) -> None:
@@ -153,7 +145,7 @@ async def _within(
     async for chunk in body:
         sent += len(chunk)
         # Nobody comes back here after the last byte of a known length: aiohttp waits for the answer then.
-        allow(send_timeout + (read_timeout if sent == body.length else 0.0))
+        allow(limits.send_timeout + (limits.read_timeout if sent == body.length else 0.0))
         yield chunk
         allow(None)
 

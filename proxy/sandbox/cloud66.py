@@ -1,5 +1,6 @@
 """Cloud 66 as public material shows it (API v2 and v3): Doorkeeper's manners throughout.
 
+- the sign-in is the authorization code grant: see `doorkeeper`;
 - no refresh tokens and no expiry, unless the settings say otherwise;
 - token answers are form-encoded text, JSON only when `Accept` asks;
 - a refused token is a 401 with an empty body: the reason stands in `WWW-Authenticate` alone;
@@ -14,23 +15,27 @@ import uuid
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
-from . import data
+from . import data, doorkeeper
+from .authorize import code_page, decided, error_page, granted
+from .codes import Code, Codes
 from .grants import Ledger
 from .messages import FORM, Answer, Call, error_answer, json_answer, text_answer
-from .settings import CLIENT_ID, CLIENT_SECRET, VendorSettings
+from .settings import CLIENT_ID, CLIENT_SECRET, Cloud66Settings
 from .vendor import Handler, Vendor
 
 _PER_PAGE = 2  # the vendor's is larger; this way three stacks make two pages
 
 
-class Cloud66(Vendor[VendorSettings]):
+class Cloud66(Vendor[Cloud66Settings]):
     name = "cloud66"
     token_path = "/oauth/token"  # noqa: S105 - a path
+    counted = ("authorizations",)
 
     def new_ledger(self) -> Ledger:
         return Ledger("c66")
 
     def fill(self) -> None:
+        self._codes = Codes("c66")
         self._stacks = data.stacks()
         self._actions: dict[str, list[data.Item]] = {uid: [] for uid in self._stacks}
 
@@ -46,15 +51,26 @@ class Cloud66(Vendor[VendorSettings]):
             )
         ]
 
+    def pages(self) -> list[tuple[str, str, Handler]]:
+        return [
+            ("GET", doorkeeper.AUTHORIZE, self._consent),
+            ("POST", doorkeeper.AUTHORIZE, self._consent),
+            ("GET", doorkeeper.NATIVE, self._native),
+        ]
+
     def exchange(self, call: Call) -> Answer:
         params = {**call.query, **(call.json or call.form)}
-        if params.get("grant_type") != "refresh_token" or not self.settings.refresh_tokens:
+        kind = params.get("grant_type")
+        if kind != "authorization_code" and (kind != "refresh_token" or not self.settings.refresh_tokens):
             return error_answer("unsupported_grant_type", "The authorization grant type is not supported.")
         if not _is_our_client(call, params):
-            return error_answer("invalid_client", "Client authentication failed.", 401)
-        fields = self.renew(str(params.get("refresh_token", "")))
+            return error_answer("invalid_client", doorkeeper.INVALID_CLIENT, 401)
+        if kind == "authorization_code":
+            fields = self._redeem(call, params)
+        else:
+            fields = self.renew(str(params.get("refresh_token", "")))
         if fields is None:
-            return error_answer("invalid_grant", "The provided authorization grant is invalid, expired or revoked.")
+            return error_answer("invalid_grant", doorkeeper.INVALID_GRANT)
         return token_answer(call, fields)
 
     def authorize(self, call: Call) -> Answer | None:
@@ -74,6 +90,35 @@ class Cloud66(Vendor[VendorSettings]):
             return answer
         packed = Answer(answer.status, gzip.compress(answer.body, mtime=0), answer.headers)
         return packed.plus(Content_Encoding="gzip", Vary="Accept-Encoding")
+
+    def _consent(self, call: Call) -> Answer:
+        asked = doorkeeper.asked(call.query, self.settings)
+        if isinstance(asked, Answer):
+            return asked
+        denied = doorkeeper.turned_back(asked, "access_denied")
+        return decided(call, asked, allow=lambda: self._allow(call, asked), deny=lambda: denied)
+
+    def _allow(self, call: Call, asked: doorkeeper.CodeAsked) -> Answer:
+        self.counters.add("authorizations")
+        settings = self.settings
+        code = Code(
+            client=asked.client,
+            scope=granted(asked.scopes, settings.withholds),
+            redirect=asked.sent,
+            challenge=asked.challenge,
+            expires_at=call.now + settings.code_lifetime,
+        )
+        return doorkeeper.sent_back(asked, self._codes.issue(code), call.origin)
+
+    def _native(self, call: Call) -> Answer:
+        code = call.query.get("code")
+        return code_page(code) if code else error_page("There is no code", 400)
+
+    def _redeem(self, call: Call, params: dict[str, object]) -> dict[str, object] | None:
+        """The token answer to a code; None if it is refused."""
+        claim = doorkeeper.claim(params, self.settings.redirect_parameter)
+        grant = self._codes.redeem(claim, call.now, self.issue)
+        return None if grant is None else {"scope": grant.scope, **self._token_fields(grant)}
 
     def _list_stacks(self, call: Call) -> Answer:
         return json_answer(envelope(call, list(self._stacks.values())))

@@ -1,4 +1,4 @@
-"""The vendors' data: made up, and the same every time. No real person, company or address is in it.
+"""The vendors' data: made up but for the scopes, and the same every time. No real person, company or address is in it.
 
 Each function builds fresh values, so that a vendor may change its own.
 """
@@ -9,6 +9,21 @@ from typing import Any, TypeAlias
 
 Item: TypeAlias = dict[str, Any]
 
+PERSON = "7"  # the `user` who signs in to ReadyCloud
+READYCLOUD_SCOPES = (  # most have a `-read_only` twin; which do not is unknown, so all do here
+    "company",
+    "packaging",
+    "calendar",
+    "license_key",
+    "account",
+    "api_client",
+    "tracking_number",
+    "contact",
+    "backup_config",
+    "order",
+    "note",
+)
+CLOUD66_SCOPES = ("public", "redeploy", "jobs", "users", "admin")  # the first is what one gets without asking
 ORG_KEYS = ("7kQ2f", "9~x.B")  # the second has characters that some programs escape for no reason
 _COMPANIES = ("Example Outfitters", "Sample Goods")
 _GOODS = (

@@ -1,5 +1,6 @@
 """OneCloud as public material shows it (API v1). Its addresses are unknown outside; the paths here are made up.
 
+- nobody signs in by browser: an administrator's page shows the tokens (the control endpoint's `grant`);
 - the exchange is JSON only and without a client secret;
 - each refresh token works once, and brings a new access token and a new refresh token; reuse kills the grant;
 - starting a chain has a side effect, which is counted (`runs` in the state): a replay must not start it twice;

@@ -3,6 +3,7 @@
 - the exchange is form only, with body credentials: Basic or `scope` crash it (500), JSON is refused;
 - the access token's text stays the same, its expiry is extended; the refresh token is replaced at once;
 - a dead refresh token is answered by `invalid_request`, and its text is echoed;
+- the sign-in is the implicit grant: see `implicit`;
 - the scope is checked before the expiry;
 - with `callback` an authentication error is HTTP 200 (JSONP);
 - v2's `next` is absolute, v1's is host-relative; both echo `bearer_token` if it came in the query.
@@ -13,9 +14,11 @@ from __future__ import annotations
 import re
 from urllib.parse import urlencode
 
-from . import data
+from . import data, implicit
+from .authorize import Asked, copy_page, decided, granted, sent_to
 from .grants import Ledger
 from .messages import FORM, Answer, Call, error_answer, json_answer, text_answer
+from .redirects import with_fragment, with_query
 from .routing import Found
 from .settings import CLIENT_ID, CLIENT_SECRET, ReadyCloudSettings
 from .vendor import Handler, Vendor
@@ -30,6 +33,7 @@ _PAGE, _LONGEST_PAGE = 20, 100
 class ReadyCloud(Vendor[ReadyCloudSettings]):
     name = "readycloud"
     token_path = "/api/v1/oauth2/token/"  # noqa: S105 - a path
+    counted = ("authorizations",)
 
     def new_ledger(self) -> Ledger:
         return Ledger("rc", keeps_access=True, reuse_spares_access=True)
@@ -52,6 +56,17 @@ class ReadyCloud(Vendor[ReadyCloudSettings]):
             ("GET", "/api/v1/webhooks/", self._list_webhooks),
             ("POST", "/api/v1/webhooks/", self._create_webhook),
             *((method, "/api/v1/webhooks/{pk}/", self._webhook) for method in _ONE),
+        ]
+
+    def pages(self) -> list[tuple[str, str, Handler]]:
+        return [
+            row
+            for slash in ("", "/")
+            for row in (
+                ("GET", f"{implicit.AUTHORIZE}{slash}", self._consent),
+                ("POST", f"{implicit.AUTHORIZE}{slash}", self._consent),
+                ("GET", f"{implicit.AUTH_CODE}{slash}", self._auth_code),
+            )
         ]
 
     def grant(self) -> dict[str, object]:
@@ -107,6 +122,23 @@ class ReadyCloud(Vendor[ReadyCloudSettings]):
         if not _CALLBACK.fullmatch(callback) or not (refused or answer.status == 200):
             return answer
         return text_answer(f"{callback}({answer.body.decode()});", content_type="application/javascript")
+
+    def _consent(self, call: Call) -> Answer:
+        asked = implicit.asked(call, self.settings.redirect_uri)
+        if isinstance(asked, Answer):
+            return asked
+        denied = with_query(asked.redirect, asked.fields(error="access_denied"))
+        return decided(call, asked, allow=lambda: self._allow(asked), deny=lambda: sent_to(denied))
+
+    def _allow(self, asked: Asked) -> Answer:
+        self.counters.add("authorizations")
+        grant = self.issue(granted(asked.scopes, self.settings.withholds))
+        fields = {"user": data.PERSON, "scope": grant.scope, **self._token_fields(grant)}
+        ordered = {key: fields[key] for key in implicit.FRAGMENT if key in fields} | fields
+        return sent_to(with_fragment(with_query(asked.redirect, asked.fields()), ordered))
+
+    def _auth_code(self, call: Call) -> Answer:  # noqa: ARG002 - a handler
+        return copy_page(implicit.COPY)
 
     def _orgs(self) -> dict[str, data.Item]:
         return dict(list(data.organizations().items())[: self.settings.orgs])

@@ -37,6 +37,10 @@ class Routes(Generic[H]):
     def __init__(self, table: Iterable[tuple[str, str, H]]) -> None:
         self._table = [(method, _pattern(template), handler) for method, template, handler in table]
 
+    def has(self, path: str) -> bool:
+        """Whether the path is served, by whatever method."""
+        return any(pattern.fullmatch(path) for _, pattern, _ in self._table)
+
     def find(self, method: str, path: str) -> Found[H] | Missing:
         wanted = "GET" if method == "HEAD" else method
         allowed = []

@@ -21,7 +21,7 @@ from .control import Control
 from .onecloud import OneCloud
 from .readycloud import ReadyCloud
 from .serving import Origin
-from .settings import ReadyCloudSettings, SandboxSettings, VendorSettings
+from .settings import Cloud66Settings, ReadyCloudSettings, SandboxSettings, VendorSettings
 
 VENDORS = ("readycloud", "cloud66", "onecloud")
 _CONTROL = "control"
@@ -34,8 +34,21 @@ class Sandbox:
 
     def __init__(self, settings: SandboxSettings = _DEFAULTS, *, clock: Callable[[], float] = time.time) -> None:
         vendors = (
-            ReadyCloud(ReadyCloudSettings(lifetime=settings.readycloud_lifetime), clock),
-            Cloud66(VendorSettings(lifetime=settings.cloud66_lifetime, refresh_tokens=False), clock),
+            ReadyCloud(
+                ReadyCloudSettings(
+                    lifetime=settings.readycloud_lifetime,
+                    redirect_uri=settings.readycloud_redirect_uri,
+                ),
+                clock,
+            ),
+            Cloud66(
+                Cloud66Settings(
+                    lifetime=settings.cloud66_lifetime,
+                    refresh_tokens=False,
+                    redirect_uri=settings.cloud66_redirect_uri,
+                ),
+                clock,
+            ),
             OneCloud(VendorSettings(lifetime=settings.onecloud_lifetime), clock),
         )
         self._origins = {vendor.name: Origin(vendor) for vendor in vendors}
@@ -86,7 +99,7 @@ class Sandbox:
         return self._url(_CONTROL)
 
     def grant(self, vendor: str) -> dict[str, object]:
-        """A new grant, as a person's sign-in makes it: the token JSON to paste."""
+        """A new grant, without a sign-in: the token JSON to paste."""
         return self._origin(vendor).vendor.grant()
 
     def _origin(self, vendor: str) -> Origin:

@@ -1,7 +1,8 @@
 """One vendor at its socket: reads the call, lets faults act, keeps the journal, sends the answer.
 
 The vendor decides (`Vendor.answer`), this module moves bytes. The journal holds what the vendor saw, Authorization
-included: it is the vendor's side. Nothing here is logged.
+included: it is the vendor's side. Nothing here is logged. The pages of a sign-in are neither counted nor in the
+journal, and meet no faults.
 A caller that goes away does not stop its request: a real vendor goes on as well.
 """
 
@@ -55,11 +56,12 @@ class Origin:
         self.vendor.reset()
 
     async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
-        side = "token" if split_target(request.raw_path)[0] == self.vendor.token_path else "api"
+        side = self.vendor.side(split_target(request.raw_path)[0])
         seen = _seen(request)
         if side == "api":
             self.journal.append(seen)
-        self.vendor.counters.add("exchanges" if side == "token" else "api_requests")
+        if side != "page":
+            self.vendor.counters.add("exchanges" if side == "token" else "api_requests")
         fault = self.faults.take(side)
         try:
             answer = await self._answer(request, fault, seen)

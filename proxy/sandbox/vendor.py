@@ -1,7 +1,8 @@
 """What the vendors have in common: from a call to an answer. No sockets, no faults.
 
+A vendor has three sides: the token endpoint, the pages of its sign-in (`pages`), and the API, which is all the rest.
 Order of decisions at the API: path and method, then the credentials (`authorize`), then the quota, then the
-handler. A subclass holds only what differs at its vendor: form of the token endpoint, errors, data.
+handler. A subclass holds only what differs at its vendor: form of the token endpoint, sign-in, errors, data.
 Tokens are in `ledger` and nowhere else; `state` never shows them.
 """
 
@@ -10,8 +11,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 
+from .authorize import error_page
 from .counting import Counters, Window
 from .grants import Grant, Ledger
 from .messages import Answer, Call, error_answer, json_answer
@@ -34,6 +36,7 @@ class Vendor(ABC, Generic[S]):
         self._initial = settings
         self.clock = clock
         self.routes = Routes(self.table())
+        self._pages = Routes(self.pages())
         self.reset()
 
     def reset(self) -> None:
@@ -68,6 +71,10 @@ class Vendor(ABC, Generic[S]):
     def over_quota(self) -> Answer:
         """The answer when the quota is used up."""
 
+    def pages(self) -> list[tuple[str, str, Handler]]:
+        """The interactive sign-in, for people: (method, path, handler). None at a vendor that has none."""
+        return []
+
     def quota_kind(self, call: Call) -> str:  # noqa: ARG002 - for vendors that count reads and writes apart
         return "all"
 
@@ -79,16 +86,24 @@ class Vendor(ABC, Generic[S]):
         """The last touch on every answer of the API."""
         return answer
 
+    def side(self, path: str) -> Literal["token", "page", "api"]:
+        """Which side of the vendor serves this path."""
+        if path == self.token_path:
+            return "token"
+        return "page" if self._pages.has(path) else "api"
+
     def answer(self, call: Call) -> Answer:
-        if call.path == self.token_path:
+        side = self.side(call.path)
+        if side == "token":
             return self._token(call)
-        return self.finished(call, self._api(call))
+        return self._page(call) if side == "page" else self.finished(call, self._api(call))
 
     def grant(self) -> dict[str, object]:
-        """A new grant, as a person's sign-in makes it: the token JSON to paste."""
-        settings = self.settings
-        grant = self.ledger.issue(self._expiry(), scope=settings.scope, renewable=settings.refresh_tokens)
-        return self._token_fields(grant)
+        """A new grant of the scope in the settings, without a sign-in: the token JSON to paste."""
+        return self._token_fields(self.issue(self.settings.scope))
+
+    def issue(self, scope: str) -> Grant:
+        return self.ledger.issue(self._expiry(), scope=scope, renewable=self.settings.refresh_tokens)
 
     def renew(self, refresh: str) -> dict[str, object] | None:
         """One exchange of a refresh token: the fields of the token answer, or None if it is refused."""
@@ -122,6 +137,10 @@ class Vendor(ABC, Generic[S]):
         if answer.status != 200:
             self.counters.add("refused")
         return answer
+
+    def _page(self, call: Call) -> Answer:
+        found = self._pages.find(call.method, call.path)
+        return error_page("Method not allowed", 405) if isinstance(found, Missing) else found.handler(call)
 
     def _api(self, call: Call) -> Answer:
         found = self.routes.find(call.method, call.path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import aiohttp
 import pytest
@@ -32,6 +33,23 @@ class Reply:
     def json(self) -> Any:
         return json.loads(self.body)
 
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+    @property
+    def place(self) -> str:
+        """Where it redirects to, without query and fragment."""
+        return urlsplit(str(self.headers["Location"]))._replace(query="", fragment="").geturl()
+
+    @property
+    def query(self) -> dict[str, str]:
+        return dict(parse_qsl(urlsplit(self.headers["Location"]).query, keep_blank_values=True, strict_parsing=True))
+
+    @property
+    def fragment(self) -> dict[str, str]:
+        return dict(parse_qsl(urlsplit(self.headers["Location"]).fragment, strict_parsing=True))
+
 
 @dataclass
 class Box:
@@ -55,6 +73,17 @@ class Box:
 
     async def get(self, vendor, path, token=None, **kwargs) -> Reply:
         return await self.call(vendor, "GET", path, token, **kwargs)
+
+    async def open(self, vendor, path, query) -> Reply:
+        """The page of a sign-in."""
+        return await self.get(vendor, f"{path}?{urlencode(query)}")
+
+    async def decide(self, vendor, path, query, decision="allow") -> Reply:
+        """What comes of the button on it."""
+        return await self.call(vendor, "POST", f"{path}?{urlencode(query)}", data={"decision": decision})
+
+    async def settings(self, vendor, **changes) -> None:
+        assert (await self.control("PATCH", f"/{vendor}/settings", changes)).status == 200
 
     async def control(self, method, path, data=None) -> Reply:
         return await self._send(method, f"{self.sandbox.control_url}{path}", json=data)

@@ -52,6 +52,18 @@ async def test_settings(box):
     assert 401 == (await box.get("onecloud", CHAINS, granted["access_token"])).status
 
 
+async def test_registered_redirects():
+    """Each vendor has its own from the start."""
+    redirects = {"readycloud": "http://a.example/", "cloud66": "http://b.example/"}
+    settings = SandboxSettings(
+        readycloud_redirect_uri=redirects["readycloud"], cloud66_redirect_uri=redirects["cloud66"]
+    )
+    async with Sandbox(settings) as sandbox, aiohttp.ClientSession() as session:
+        for vendor, uri in redirects.items():
+            async with session.get(f"{sandbox.control_url}/{vendor}/settings") as response:
+                assert uri == (await response.json())["redirect_uri"]
+
+
 async def test_state(box):
     """It counts what came, and shows no token."""
     granted = box.sandbox.grant("onecloud")
@@ -133,6 +145,15 @@ async def test_reset(box):
         ("PATCH", "/onecloud/settings", {"lifetime": 0}, 400, "above 0"),
         ("PATCH", "/onecloud/settings", {"lifetime": True}, 400, "above 0"),
         ("PATCH", "/onecloud/settings", {"quota_per_minute": 1.5}, 400, "whole number"),
+        ("PATCH", "/onecloud/settings", {"redirect_uri": ""}, 400, "unknown setting 'redirect_uri'"),
+        ("PATCH", "/readycloud/settings", {"code_lifetime": 1}, 400, "unknown setting 'code_lifetime'"),
+        ("PATCH", "/readycloud/settings", {"redirect_uri": "/callback"}, 400, "http or https URL"),
+        ("PATCH", "/cloud66/settings", {"redirect_uri": "http://v.example/#x"}, 400, "http or https URL"),
+        ("PATCH", "/cloud66/settings", {"redirect_uri": None}, 400, "http or https URL"),
+        ("PATCH", "/cloud66/settings", {"redirect_parameter": "redirect"}, 400, "redirect_uri or redirect_url"),
+        ("PATCH", "/cloud66/settings", {"code_lifetime": 0}, 400, "above 0"),
+        ("PATCH", "/cloud66/settings", {"code_lifetime": None}, 400, "above 0"),
+        ("PATCH", "/cloud66/settings", {"withholds": ["admin"]}, 400, "a string of scopes"),
         ("POST", "/onecloud/faults", {"fault": "drop"}, 400, "on must be"),
         ("POST", "/onecloud/faults", {"on": "api", "fault": "explode"}, 400, "fault must be"),
         ("POST", "/onecloud/faults", {"on": ["api"], "fault": "drop"}, 400, "on must be"),

@@ -7,6 +7,7 @@
       ListenError            an address cannot be listened on          exit 1
       SpoolError             request bodies cannot be kept on disk     exit 1
       TokenFormatError       what was pasted holds no usable token     exit 1
+      SignInError            a sign-in did not come to its end         exit 1
       RequestError           answered to a caller, with a status
         CallerError          the caller's request                      4xx, 501
         ShuttingDownError    the proxy is stopping                     503
@@ -16,7 +17,10 @@
           LoginRequiredError   only a person can help
           RenewalGuardedError  renewed too recently to renew again
           RenewalDelayedError  renewal is backing off; Retry-After
+          OrganizationAmbiguousError  several organizations, none chosen
+          OrganizationMissingError    no organization
         UpstreamError        the upstream did not answer               502, 504
+          OrganizationRefusedError    it does not list its organizations
 
 A text here never holds a token, a query value, or words of a library or a vendor.
 Proxy-Status error types are RFC 9209's (section 2.3).
@@ -65,6 +69,10 @@ class SpoolError(BearerProxyError):
 
 class TokenFormatError(BearerProxyError):
     """A pasted text or an answer holds no usable token."""
+
+
+class SignInError(BearerProxyError):
+    """A sign-in did not come to its end; the tokens of before stay in force."""
 
 
 class RequestError(BearerProxyError):
@@ -205,6 +213,24 @@ class RenewalDelayedError(CredentialError):
         super().__init__(credential, description)
 
 
+class OrganizationAmbiguousError(CredentialError):
+    """The grant opens several organizations and nobody chose one. `organizations` are shown as `name (key)`."""
+
+    error = "organization_ambiguous"
+
+    def __init__(self, credential: str, organizations: Sequence[str], more: int) -> None:
+        self.organizations = tuple(organizations)
+        listed = ", ".join(organizations) + (f" and {more} more" if more else "")
+        choice = f"write a key in place of @me or {{org_pk}}, or set org_pk of the credential {credential}"
+        super().__init__(credential, f"{credential} has several organizations: {listed}; {choice}")
+
+
+class OrganizationMissingError(CredentialError):
+    """The grant opens no organization."""
+
+    error = "organization_missing"
+
+
 class UpstreamError(RequestError):
     """The upstream gave no answer that could be passed on."""
 
@@ -272,3 +298,10 @@ class UpstreamReadTimeoutError(UpstreamError):
     status = 504
     error = "upstream_timeout"
     proxy_error = "http_response_timeout"
+
+
+class OrganizationRefusedError(UpstreamError):
+    """The upstream does not tell which organizations there are, and so a request cannot be built."""
+
+    error = "organization_unknown"
+    proxy_error = "http_protocol_error"

@@ -14,6 +14,7 @@ from proxy.errors import (
     LoginRequiredError,
     MethodNotAllowedError,
     NotConfiguredError,
+    OrganizationAmbiguousError,
     RenewalDelayedError,
     RequestError,
     UpstreamError,
@@ -64,6 +65,8 @@ ARGUMENTS = {
     "reason": "the grant was refused",
     "retry_after": 1.5,
     "allow": ("POST", "GET"),
+    "organizations": ("Sample Goods (7kQ2f)", "9~x.B"),
+    "more": 3,
 }
 
 
@@ -150,6 +153,13 @@ def test_secret_in_a_description(kind):
         (
             "login required for rc: the grant was refused; do this",
             LoginRequiredError("rc", "the grant was refused", "do this"),
+        ),
+        (
+            (
+                "rc has several organizations: One (1), 2 and 3 more; write a key in place of @me or {org_pk}, "
+                "or set org_pk of the credential rc"
+            ),
+            OrganizationAmbiguousError("rc", ["One (1)", "2"], 3),
         ),
         ("f:1: a: wrong\nf:2: b: wrong", ConfigError(["f:1: a: wrong", "f:2: b: wrong"])),
     ],

@@ -1,6 +1,6 @@
 """The import law: rooms know each other one way only, the pure parts know no transport, and files are short.
 
-    cli → app → control, gateway → credentials → listen, logs → config → errors, secret
+    cli → app → control, gateway, doctor → credentials → listen, logs → config → errors, secret
 
 The sandbox stands apart: it imports nothing of ours, and only cli imports it.
 """
@@ -18,6 +18,7 @@ RANKS = {
     "app": 5,
     "control": 4,
     "gateway": 4,
+    "doctor": 4,
     "credentials": 3,
     "listen": 2,
     "logs": 2,

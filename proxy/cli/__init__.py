@@ -13,7 +13,8 @@ from pathlib import Path
 
 from .. import __version__
 from ..errors import BearerProxyError
-from . import commands, demo
+from . import demo, login, report, serve, tokens
+from .shared import Command
 
 CONFIG_VARIABLE = "BEARER_PROXY_CONFIG"
 
@@ -49,24 +50,33 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"bearer-proxy {__version__}")
     add = parser.add_subparsers(metavar="COMMAND", required=True).add_parser
 
-    def command(name: str, run: commands.Command, text: str, *, configured: bool = True) -> argparse.ArgumentParser:
+    def command(name: str, run: Command, text: str, *, configured: bool = True) -> argparse.ArgumentParser:
         made = add(name, help=text, description=text, parents=[shared] if configured else [])
         made.set_defaults(run=run)
         return made
 
-    command("serve", commands.serve, "run the proxy")
-    command("check", commands.check, "check the configuration; every problem as file:line: key: message")
+    command("serve", serve.serve, "run the proxy")
+    command("check", serve.check, "check the configuration; every problem as file:line: key: message")
     demo.add_options(
         command("demo", demo.demo, "try it: emulated vendors, and the proxy before them", configured=False)
     )
     demo.add_ports(command("sandbox", demo.sandbox, "run the emulated vendors alone", configured=False))
-    for name, run, text in (
-        ("import", commands.import_tokens, "take tokens from standard input: JSON, form text or a redirect URL"),
-        ("refresh", commands.refresh, "renew the tokens of a credential now"),
-        ("logout", commands.logout, "forget the tokens of a credential"),
-    ):
-        command(name, run, text).add_argument("credential", metavar="CREDENTIAL")
-    status = command("status", commands.status, "tell how every credential is, and what to do next")
-    status.add_argument("--json", action="store_true", help="as JSON")
-    command("schema", commands.schema, "print the JSON Schema of config.yaml, for editors", configured=False)
+    about = {
+        name: command(name, run, text)
+        for name, run, text in (
+            ("login", login.login, "sign in to a credential in a browser"),
+            ("import", tokens.import_tokens, "take tokens: JSON, form text or a redirect URL"),
+            ("refresh", tokens.refresh, "renew the tokens of a credential now"),
+            ("logout", tokens.logout, "forget the tokens of a credential"),
+        )
+    }
+    for made in about.values():
+        made.add_argument("credential", metavar="CREDENTIAL")
+    login.add_options(about["login"])
+    tokens.add_file(about["import"])
+    report.add_json(command("status", report.status, "tell how every credential is, and what to do next"))
+    report.add_doctor_options(
+        command("doctor", report.doctor, "look at store, clock, network and each credential; say what to do next")
+    )
+    command("schema", serve.schema, "print the JSON Schema of config.yaml, for editors", configured=False)
     return parser

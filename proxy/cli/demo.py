@@ -9,23 +9,32 @@ import json
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from .. import app, logs
 from ..config import load
-from ..credentials.answers import read_pasted
+from ..credentials.pasted import read_pasted
 from ..credentials.record import Origin
 from ..errors import ListenError
 from ..sandbox import CLIENT_ID, CLIENT_SECRET, VENDORS, Sandbox, SandboxSettings
-from .commands import stop_event
+from .shared import stop_event
 
 _LIFETIME = 20.0  # seconds: short, so that an expiry can be watched
 
 _CONFIG = """\
 renewal_guard: 0 # so that tokens may be made to expire as often as one likes
 providers:
-  readycloud: {{extends: readycloud, upstream: "{readycloud}", token_url: "{readycloud}/api/v1/oauth2/token/"}}
-  cloud66: {{extends: cloud66, upstream: "{cloud66}", token_url: "{cloud66}/oauth/token"}}
+  readycloud:
+    extends: readycloud
+    upstream: {readycloud}
+    authorize_url: {readycloud_page}/api/v1/oauth2/authorize
+    token_url: {readycloud}/api/v1/oauth2/token/
+  cloud66:
+    extends: cloud66
+    upstream: {cloud66}
+    authorize_url: {cloud66_page}/oauth/authorize
+    token_url: {cloud66}/oauth/token
   onecloud: {{extends: onecloud, upstream: "{onecloud}", token_url: "{onecloud}/oauth2/token"}}
 credentials:
   readycloud: {{provider: readycloud, client_id: {client_id}, client_secret: {client_secret}}}
@@ -57,7 +66,10 @@ Cloud 66 gives no refresh token. After `expire` its own 401 comes through, and P
   curl -X POST {control}/cloud66/expire
   curl -i http://localhost:{port}/cloud66/api/3/stacks.json
 
-How the credentials are:  curl http://localhost:{admin_port}/api/credentials
+Open this page in a browser to see how the credentials are, and to sign in anew (Connect, and Allow at the vendor):
+
+  http://127.0.0.1:{admin_port}/
+
 Ctrl-C ends it.
 """
 
@@ -65,8 +77,9 @@ _SANDBOX = """\
 Three emulated vendors run. A config.yaml for them:
 
 {config}
-Tokens as a sign-in would give them:  curl -sX POST {control}/readycloud/grant | bearer-proxy import readycloud
-Make them expire:                     curl -X POST {control}/readycloud/expire
+Sign in as a person does:         bearer-proxy login readycloud
+Tokens without that:              curl -sX POST {control}/readycloud/grant | bearer-proxy import readycloud
+Make them expire:                 curl -X POST {control}/readycloud/expire
 All that can be done to a vendor is in the README, under "The sandbox".
 Ctrl-C ends it.
 """
@@ -108,7 +121,14 @@ def demo(options: argparse.Namespace) -> int:
     """Run the emulated vendors and the proxy before them until told to stop."""
     logs.configure("text", "info")
     lifetime = options.lifetime
-    settings = _settings(options, lifetime)
+    callback = f"http://127.0.0.1:{options.admin_port}/callback"
+    settings = replace(
+        _settings(options),
+        readycloud_lifetime=lifetime,
+        onecloud_lifetime=lifetime,
+        readycloud_redirect_uri=callback,
+        cloud66_redirect_uri=callback,
+    )
 
     async def run(folder: Path) -> None:
         stop = stop_event()
@@ -128,11 +148,8 @@ def demo(options: argparse.Namespace) -> int:
     return 0
 
 
-def _settings(options: argparse.Namespace, lifetime: float | None = None) -> SandboxSettings:
-    ports = {f"{name}_port": getattr(options, f"{name}_port") for name in (*VENDORS, "control")}
-    if lifetime is None:
-        return SandboxSettings(**ports)
-    return SandboxSettings(**ports, readycloud_lifetime=lifetime, onecloud_lifetime=lifetime)
+def _settings(options: argparse.Namespace) -> SandboxSettings:
+    return SandboxSettings(**{f"{name}_port": getattr(options, f"{name}_port") for name in (*VENDORS, "control")})
 
 
 @asynccontextmanager
@@ -152,4 +169,6 @@ async def _running(settings: SandboxSettings) -> AsyncIterator[Sandbox]:
 def _urls(vendors: Sandbox) -> dict[str, str]:
     """Give all that the texts above name of a sandbox."""
     urls = {name: vendors.url(name) for name in VENDORS}
-    return {**urls, "control": vendors.control_url, "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}
+    # A browser is sent to another site than the proxy's, as in real life.
+    pages = {f"{name}_page": url.replace("127.0.0.1", "localhost") for name, url in urls.items()}
+    return {**urls, **pages, "control": vendors.control_url, "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}

@@ -2,15 +2,19 @@
 
 from .address import Address, Network, Upstream, is_loopback
 from .load import LISTEN_VARIABLE, STORE_VARIABLE, load, schema
-from .model import Provider
+from .model import OOB, Provider, org_key
 from .providers import presets
+from .redirect import CALLBACK, redirect_to_send, same_host
 from .source import Problem
-from .values import EVERYBODY, LOOPBACK_ONLY, Anonymous, Config, CredentialConfig, Limits, RouteConfig
+from .values import EVERYBODY, LOOPBACK_ONLY, ORG_PK, Anonymous, Config, CredentialConfig, Limits, RouteConfig
 
 __all__ = [
+    "CALLBACK",
     "EVERYBODY",
     "LISTEN_VARIABLE",
     "LOOPBACK_ONLY",
+    "OOB",
+    "ORG_PK",
     "STORE_VARIABLE",
     "Address",
     "Anonymous",
@@ -24,6 +28,9 @@ __all__ = [
     "Upstream",
     "is_loopback",
     "load",
+    "org_key",
     "presets",
+    "redirect_to_send",
+    "same_host",
     "schema",
 ]

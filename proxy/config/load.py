@@ -21,12 +21,8 @@ from .values import Config
 LISTEN_VARIABLE = "BEARER_PROXY_LISTEN"
 STORE_VARIABLE = "BEARER_PROXY_STORE"
 
-_NOT_YET_IN_CREDENTIALS = {
-    "redirect_uri": "there is no sign-in by browser in this version: remove it, and bring tokens with import",
-}
 _NOT_YET = {
     "clients": "callers' keys are not enforced by this version: remove it, and admit callers with anonymous",
-    "admin_key": "not enforced by this version: remove it, and keep admin on loopback",
     "hosts": "not enforced by this version: remove it",
     "store_key": "tokens are not encrypted at rest by this version: remove it, and guard the store's folder",
 }
@@ -87,11 +83,6 @@ def _validate(source: Source, environ: Mapping[str, str]) -> ConfigFile:
     for key, message in _NOT_YET.items():
         if source.data.get(key):
             source.report((key,), message)
-    credentials = data.get("credentials")
-    for name, entry in credentials.items() if isinstance(credentials, dict) else ():
-        for key in _NOT_YET_IN_CREDENTIALS.keys() & (entry if isinstance(entry, dict) else {}).keys():
-            source.report(("credentials", name, key), _NOT_YET_IN_CREDENTIALS[key])
-            data = _without(data, ("credentials", name, key), whole=False)
     listen = environ.get(LISTEN_VARIABLE)
     if listen:
         data["listen"] = listen.split(",")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Any, Literal
+from urllib.parse import unquote_to_bytes
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
 
@@ -22,6 +23,10 @@ _METHOD = re.compile(r"[A-Z][A-Z0-9_-]*")
 _PREFIX = re.compile(r"/|(?:/[A-Za-z0-9._~!$&'()*+,=:@-]+)+")
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\]")
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 section 3.3
+OOB = "urn:ietf:wg:oauth:2.0:oob"  # a redirect to nowhere: the code is shown to the person, who copies it
+_URL_TEXT = re.compile(r"[\x21\x22\x24-\x7e]+")
+_ORG = re.compile(r"(?:[A-Za-z0-9._~-]|%[0-9A-Fa-f]{2})+")
+_NO_SEGMENT = re.compile(r"[/\\;\x00-\x1f\x7f]")
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
 
@@ -67,6 +72,8 @@ def _text(value: Any) -> Any:
 
 def _url(value: Any) -> str:
     text = _upstream(value.partition("?")[0] if isinstance(value, str) else value)
+    if text and not _URL_TEXT.fullmatch(str(value).strip()):
+        raise ValueError("a URL is plain ASCII without blanks, and has no # here")
     return text and str(value).strip()
 
 
@@ -77,6 +84,34 @@ def _upstream(value: Any) -> str:
     if text:
         Upstream.parse(text)
     return text
+
+
+def _redirect(value: Any) -> str:
+    text = str(_text(value)).strip()
+    if text in ("", OOB):
+        return text
+    if "#" in text:
+        raise ValueError("a redirect URI has no # (RFC 6749 section 3.1.2)")
+    return _url(text)
+
+
+def org_key(text: str) -> bool:
+    """Tell whether `text` can stand as one segment of a path, in the place of `{org_pk}`."""
+    meant = unquote_to_bytes(text).decode("latin-1")
+    return bool(_ORG.fullmatch(text)) and meant not in (".", "..") and not _NO_SEGMENT.search(meant)
+
+
+def _org(value: Any) -> str:
+    text = str(_text(value)).strip()
+    if text and not org_key(text):
+        raise ValueError("an Org ID is one segment of a path, without /")
+    return text
+
+
+def _orgs_path(value: Any) -> str:
+    if not value:
+        return ""
+    return _prefix(value).rstrip("/") + "/"
 
 
 def _prefix(value: Any) -> str:
@@ -123,6 +158,9 @@ Size = Annotated[int, BeforeValidator(_size), _TEXT_OR_NUMBER]
 SecretText = Annotated[Secret, PlainValidator(_secret), WithJsonSchema({"type": ["string", "number", "null"]})]
 Text = Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": ["string", "number", "null"]})]
 Url = Annotated[str, BeforeValidator(_url), _TEXT]
+RedirectUri = Annotated[str, BeforeValidator(_redirect), _TEXT]
+OrgKey = Annotated[str, BeforeValidator(_org), _TEXT_OR_NUMBER]
+OrgsPath = Annotated[str, BeforeValidator(_orgs_path), _TEXT]
 UpstreamUrl = Annotated[str, BeforeValidator(_upstream), _TEXT]
 Addresses = Annotated[tuple[Address, ...], PlainValidator(_addresses), _TEXT_OR_LIST]
 AdminAddresses = Annotated[tuple[Address, ...], PlainValidator(_admin), _NULLABLE_TEXT_OR_LIST]
@@ -149,6 +187,17 @@ class Provider(_Model):
     renew: Literal["refresh_token", "client_credentials", "none"] = "refresh_token"
     token_request: Literal["form", "json"] = "form"  # noqa: S105 - no secret
     client_auth: Literal["body", "basic", "none"] = "body"
+    redirect_parameter: Literal["redirect_uri", "redirect_url", "none"] = Field(
+        "redirect_uri", description="what the parameter with the redirect URI is called; none: it is not sent"
+    )
+    redirect_match: Literal["exact", "host"] = Field(
+        "exact", description="what of a redirect URI must equal the registered one: all of it, or host and port"
+    )
+    scope_separator: Literal["space", "comma"] = "space"
+    authorize_parameters: dict[str, str] = Field(
+        default_factory=dict, description="further parameters for authorize_url, such as access_type: offline"
+    )
+    orgs_path: OrgsPath = Field("", description="where {org_pk} is found out, as ReadyCloud lists organizations")
     token_parameters: tuple[str, ...] = Field((), description="query parameters in which this vendor takes a token")
     jsonp_parameter: str = Field("", description="query parameter that wraps answers, errors as 200 among them")
     invalid_grant_descriptions: tuple[str, ...] = Field(
@@ -164,7 +213,11 @@ class Credential(_Model):
     provider: str = Field(description="readycloud, readycloud-v1, cloud66, cloud66-v2, onecloud, or one of yours")
     client_id: Text = ""
     client_secret: SecretText = Field(default_factory=lambda: Secret(""))
-    scopes: Scopes = Field((), description="what to ask for; what import brings is compared with it")
+    scopes: Scopes = Field((), description="what to ask for; what is granted is compared with it")
+    redirect_uri: RedirectUri = Field(
+        "", description="what is registered at the vendor; default: /callback on the control plane's loopback address"
+    )
+    org_pk: OrgKey = Field("", description="which organization {org_pk} and @me mean; default: the only one")
 
 
 class Route(_Model):
@@ -189,6 +242,9 @@ class ConfigFile(_Model):
         default_factory=lambda: (Address("localhost", 8081),),
         description="the control plane, null for none; default: localhost:8081",
     )
+    admin_key: SecretText = Field(
+        default_factory=lambda: Secret(""), description="opens the control plane; needed where admin is beyond loopback"
+    )
     store: str = Field("sqlite:tokens.db", description="where tokens are kept, beside this file")
     anonymous: Annotated[Any, _NULLABLE_TEXT_OR_LIST] = Field(
         None, description="who may call without a key: loopback, any, or a list of networks"
@@ -199,6 +255,7 @@ class ConfigFile(_Model):
 
     renewal_guard: Duration = Field(30.0, description="least age at which a renewed token that is rejected is renewed")
     exchange_timeout: Duration = Field(20.0, gt=0, description="for one call of a token endpoint, in all")
+    login_timeout: Duration = Field(600.0, gt=0, description="for a person to sign in")
     proxy_connect_timeout: Duration = Field(10.0, gt=0, description="look-up, connection and TLS")
     proxy_send_timeout: Duration = Field(60.0, gt=0, description="between two writes of a body to the upstream")
     proxy_read_timeout: Duration = Field(60.0, gt=0, description="between two reads from the upstream")

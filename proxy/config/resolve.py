@@ -10,10 +10,11 @@ from pathlib import Path
 
 from .address import Upstream
 from .exposure import Listener, admitted, check_listeners
-from .model import ConfigFile, Credential, Provider, Route
+from .model import OOB, ConfigFile, Credential, Provider, Route
 from .providers import extended, hint, presets
+from .redirect import default_redirect, redirect_to_send
 from .source import KeyPath, Source
-from .values import Config, CredentialConfig, Limits, RouteConfig
+from .values import ORG_PK, Config, CredentialConfig, Limits, RouteConfig
 
 _IN_CLEAR = "http:// beyond loopback would send tokens in clear: use https://, or set insecure_http: true"
 
@@ -36,15 +37,16 @@ class Resolver:
         self._check_clashes(routes)
         planes, own = self._listeners()
         check_listeners(self._source, planes, own)
-        if any(not address.loopback for address in model.admin):
+        if any(not address.loopback for address in model.admin) and not model.admin_key:
             self._source.report(
-                ("admin",), "the control plane beyond loopback needs admin_key, which this version lacks: use loopback"
+                ("admin",), "the control plane beyond loopback needs admin_key: set one, or use localhost"
             )
         store = self._store(folder)
         return Config(
             path=self._source.path,
             listen=model.listen,
             admin=model.admin,
+            admin_key=model.admin_key,
             store=store,
             spool_dir=folder / model.spool_dir if model.spool_dir else store.parent,
             anonymous=admitted(
@@ -58,6 +60,7 @@ class Resolver:
             limits=Limits(
                 renewal_guard=model.renewal_guard,
                 exchange_timeout=model.exchange_timeout,
+                login_timeout=model.login_timeout,
                 connect_timeout=model.proxy_connect_timeout,
                 send_timeout=model.proxy_send_timeout,
                 read_timeout=model.proxy_read_timeout,
@@ -83,9 +86,13 @@ class Resolver:
                 self._doubtful.add(name)
                 provider = entries[name]
             self._providers[name] = provider
-            for key in ("upstream", "token_url"):
+            for key in ("upstream", "token_url", "authorize_url"):
                 if self._in_clear(getattr(provider, key), provider):
                     self._source.report(("providers", name, key), _IN_CLEAR)
+            if "{" in provider.upstream or "}" in provider.upstream:
+                self._source.report(
+                    ("providers", name, "upstream"), "{…} is filled in where a route's upstream has it: write it there"
+                )
 
     def _in_clear(self, url: str, provider: Provider) -> bool:
         return bool(url) and not provider.insecure_http and Upstream.parse(url.partition("?")[0]).in_clear
@@ -115,10 +122,23 @@ class Resolver:
                     client_id=entry.client_id,
                     client_secret=entry.client_secret,
                     scopes=entry.scopes,
+                    redirect_uri=self._redirect_uri(name, entry, provider),
+                    org_pk=entry.org_pk,
                     missing=missing,
                     provider_name=entry.provider,
                 ),
             )
+
+    def _redirect_uri(self, name: str, entry: Credential, provider: Provider) -> str:
+        registered = entry.redirect_uri or default_redirect(self._model.admin)
+        path: KeyPath = ("credentials", name, "redirect_uri")
+        try:
+            redirect_to_send(registered, provider)
+        except ValueError as error:
+            self._source.report(path, str(error))
+        if registered != OOB and self._in_clear(registered, provider):
+            self._source.report(path, _IN_CLEAR)
+        return registered
 
     def _routes(self, credentials: Mapping[str, CredentialConfig]) -> Iterator[tuple[int, RouteConfig]]:
         for index, entry in enumerate(self._model.routes):
@@ -150,10 +170,16 @@ class Resolver:
         default = Upstream.parse(provider.upstream) if provider.upstream else None
         if not entry.upstream:
             return default
-        if "{" in entry.upstream:
-            self._source.report(path, "{…} in an upstream is not filled in by this version: write the value itself")
-            return default
         upstream = Upstream.parse(entry.upstream)
+        holes = [segment for segment in upstream.base.split("/") if "{" in segment or "}" in segment]
+        if holes not in ([], [ORG_PK]):
+            self._source.report(path, f"{ORG_PK}, once and as a whole segment of the path, is all that is filled in")
+            return default
+        if holes and not provider.orgs_path:
+            self._source.report(
+                path, f"{ORG_PK} is found out where the provider has an orgs_path: write the value itself"
+            )
+            return default
         if default is not None and upstream.origin != default.origin:
             self._source.report(path, "this is another origin than the provider's: tokens go to the provider only")
         if default is None and self._in_clear(entry.upstream, provider):

@@ -13,6 +13,8 @@ from ..secret import Secret
 from .address import Address, Network, Upstream
 from .model import Provider
 
+ORG_PK = "{org_pk}"  # in a route's upstream: the organization that the credential's grant belongs to
+
 
 @dataclass(frozen=True, slots=True)
 class Anonymous:
@@ -42,6 +44,8 @@ class CredentialConfig:
     client_id: str = ""
     client_secret: Secret = field(default_factory=lambda: Secret(""))
     scopes: tuple[str, ...] = ()
+    redirect_uri: str = ""
+    org_pk: str = ""
     missing: tuple[str, ...] = ()
     provider_name: str = ""
 
@@ -65,6 +69,7 @@ class Limits:
 
     renewal_guard: float = 30.0
     exchange_timeout: float = 20.0
+    login_timeout: float = 600.0
     connect_timeout: float = 10.0
     read_timeout: float = 60.0
     keepalive_timeout: float = 75.0
@@ -88,5 +93,6 @@ class Config:
     credentials: dict[str, CredentialConfig]
     routes: tuple[RouteConfig, ...]
     limits: Limits
+    admin_key: Secret = field(default_factory=lambda: Secret(""))
     log_format: str = "text"
     log_level: str = "info"

@@ -1,44 +1,44 @@
-"""The control plane's endpoints on an ordinary `aiohttp.web` application.
+"""The control plane as a whole: ordinary `aiohttp.web` applications, and the listeners that they are served on.
 
-/healthz            200 while the process is alive
-/readyz             200, or 503 with reasons; ?credential=NAME asks for one
-/api/credentials    how every credential is, as JSON
+Two of them: the one that `serve` runs, and the one with nothing but the callback that `login` runs by itself.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
+from collections.abc import Sequence
 
 from aiohttp import web
 
-from ..config import Config
+from ..config import Address, Config
 from ..credentials.core import CredentialCore
+from ..credentials.exchange import TokenEndpoint
+from ..credentials.signin import SignIn
 from ..listen import close_listener, listening_name, open_sockets
+from ..secret import Secret
+from .callback import Complete, add_callback
+from .endpoints import add_endpoints
+from .guard import guard, host_names, protect
+from .pages import add_pages
 
-CORE: web.AppKey[CredentialCore] = web.AppKey("core", CredentialCore)
 
+class Listening:
+    """Serves an application on addresses. `start` may raise `ListenError`; then call `stop` too."""
 
-class ControlPlane:
-    """Serves the control plane where the configuration says. `start` may raise `ListenError`; then call `stop` too."""
-
-    def __init__(self, config: Config, core: CredentialCore) -> None:
-        self._config = config
-        self._app = make_app(core)
-        self._runner: web.AppRunner | None = None
+    def __init__(self, app: web.Application, addresses: Sequence[Address], shutdown_timeout: float) -> None:
+        limit = max(shutdown_timeout, 0.01)  # aiohttp takes 0 for no limit
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=limit)
+        self._addresses = addresses
         self._listeners: list[asyncio.Server] = []
         self.listening: list[str] = []
 
     async def start(self) -> None:
         """Open all listeners."""
-        if not self._config.admin:
-            return
-        self._runner = web.AppRunner(self._app, access_log=None, handle_signals=False)
         await self._runner.setup()
         server = self._runner.server
         if server is None:
             raise RuntimeError("an application that is set up has a server")
-        for address in self._config.admin:
+        for address in self._addresses:
             for sock in open_sockets(address):
                 self._listeners.append(await asyncio.get_running_loop().create_server(server, sock=sock))
                 self.listening.append(listening_name(sock))
@@ -47,46 +47,38 @@ class ControlPlane:
         """Close all listeners and connections."""
         for listener in self._listeners:
             close_listener(listener)
-        if self._runner is not None:
-            await self._runner.cleanup()
+        await self._runner.cleanup()
 
 
-def make_app(core: CredentialCore) -> web.Application:
-    """Give the application, for a runner or a test."""
-    app = web.Application()
-    app[CORE] = core
-    app.on_response_prepare.append(_guard)
-    app.router.add_get("/healthz", _healthz)
-    app.router.add_get("/readyz", _readyz)
-    app.router.add_get("/api/credentials", _credentials)
+class ControlPlane(Listening):
+    """Serves the control plane where the configuration says, and completes sign-ins before it is over."""
+
+    def __init__(self, config: Config, core: CredentialCore) -> None:
+        self._sign_in = SignIn(config, core, TokenEndpoint(config.limits.exchange_timeout).redeem)
+        super().__init__(make_app(config, core, self._sign_in), config.admin, config.limits.shutdown_timeout)
+
+    async def stop(self) -> None:
+        """Close all listeners and connections, then wait for what a person has begun and the vendor has granted."""
+        await super().stop()
+        await self._sign_in.stop()
+
+
+def make_app(config: Config, core: CredentialCore, sign_in: SignIn) -> web.Application:
+    """Give the application of `serve`."""
+    app = _guarded(config, config.admin_key)
+    add_endpoints(app, core)
+    add_pages(app, config, core, sign_in)
     return app
 
 
-async def _guard(_: web.Request, response: web.StreamResponse) -> None:
-    response.headers["Cache-Control"] = "no-store"
-    response.headers["X-Content-Type-Options"] = "nosniff"
+def make_callback_app(config: Config, complete: Complete) -> web.Application:
+    """Give the application of `login`, which has the callback and nothing else."""
+    app = _guarded(config, Secret(""))
+    add_callback(app, complete, home="")
+    return app
 
 
-async def _healthz(_: web.Request) -> web.Response:
-    return web.json_response({"status": "ok"})
-
-
-async def _readyz(request: web.Request) -> web.Response:
-    core = request.app[CORE]
-    wanted = request.query.get("credential")
-    health = [one for one in core.health() if wanted in (None, one.config.name)]
-    now = time.time()
-    reasons = [core.store_trouble] if core.store_trouble else []
-    if wanted is not None and not health:
-        reasons.append("there is no such credential")
-    elif not any(one.can_serve(now) for one in health):
-        reasons += [f"{one.config.name}: {': '.join(filter(None, one.state(now)))}" for one in health]
-        reasons = reasons or ["no credential is configured"]
-    reasons += [f"{one.config.name}: its new tokens could not be saved" for one in health if one.unsaved]
-    status = 503 if reasons else 200
-    return web.json_response({"status": "not ready" if reasons else "ready", "reasons": reasons}, status=status)
-
-
-async def _credentials(request: web.Request) -> web.Response:
-    now = time.time()
-    return web.json_response({"credentials": [one.as_json(now) for one in request.app[CORE].health()]})
+def _guarded(config: Config, admin_key: Secret) -> web.Application:
+    app = web.Application(middlewares=[guard(host_names(config), admin_key)])
+    app.on_response_prepare.append(protect)
+    return app

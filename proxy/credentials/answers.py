@@ -1,4 +1,4 @@
-"""Answers of token endpoints, and tokens as a person pastes them, read defensively (T10). Pure.
+"""Answers of token endpoints, read defensively (T10). Pure.
 
 `read_answer` decides what one complete answer means; the case list:
 
@@ -24,17 +24,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from ..config import Provider
-from ..errors import TokenFormatError
 from ..secret import Secret
 from .record import Tokens, TroubleKind
 
 MAX_ANSWER = 1 << 20  # bytes
 _B64TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")  # RFC 6750 section 2.1
+TOKENS = ("access_token", "refresh_token")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s\"]*[#?]")
-_TOKENS = ("access_token", "refresh_token")
 _MAX_LIFETIME = 10 * 365 * 86400.0
 _MAX_RETRY_AFTER = 86400.0
 # RFC 6749 section 5.2 and the IANA registry of OAuth extension errors.
@@ -106,12 +105,12 @@ def read_answer(status: int, headers: Mapping[str, str], body: bytes, provider: 
     if status in (502, 504):
         return Uncertain(f"a gateway before the token endpoint answered {status}")
     if status == 429 or status >= 500:
-        return Passing(f"the token endpoint answered {status}", _retry_after(headers.get("Retry-After", ""), now))
-    fields = _fields(body)
+        return Passing(f"the token endpoint answered {status}", _retry_after(headers, now))
+    fields = read_fields(body)
     if 200 <= status < 300:
         if fields is None:
             return Uncertain("the token endpoint's answer cannot be read")
-        tokens = _tokens(fields)
+        tokens = tokens_in(fields)
         if tokens.access_token is not None:
             return Granted(tokens)
         if tokens.refresh_token is not None or tokens.spent:
@@ -125,25 +124,14 @@ def read_answer(status: int, headers: Mapping[str, str], body: bytes, provider: 
     return _refusal(status, fields or {}, provider)
 
 
-def read_pasted(text: str) -> Tokens:
-    """Read token JSON, form-encoded text, a redirect URL with its fragment or query, or a bare access token.
+def is_b64token(text: str) -> bool:
+    """Tell whether a text has only what a bearer token may have (RFC 6750 section 2.1)."""
+    return bool(_B64TOKEN.fullmatch(text))
 
-    Raises `TokenFormatError`, which does not repeat the text.
-    """
-    text = text.strip().removeprefix("\ufeff")
-    if not text:
-        raise TokenFormatError("nothing was given: paste token JSON, form text, or the address you were sent to")
-    fields = _pasted_fields(text)
-    if fields.get("error"):
-        raise TokenFormatError(f"this is an error, not a token: {_code(fields, 'it is not a registered one')}")
-    tokens = _tokens(fields)
-    if tokens.access_token is None and fields.get("access_token"):
-        raise TokenFormatError("the access token has characters that no bearer token has (RFC 6750 section 2.1)")
-    if tokens.access_token is None and tokens.refresh_token is None and fields.get("code"):
-        raise TokenFormatError("this is a code, which this version cannot exchange: bring the token itself")
-    if tokens.access_token is None and tokens.refresh_token is None:
-        raise TokenFormatError("there is no access_token in it: paste the whole answer or the whole address")
-    return tokens
+
+def is_url(text: str) -> bool:
+    """Tell whether a text begins as an absolute address with a query or a fragment does."""
+    return bool(_URL.match(text))
 
 
 def read_lifetime(value: object) -> float | None:
@@ -157,25 +145,7 @@ def read_lifetime(value: object) -> float | None:
     return min(seconds, _MAX_LIFETIME) if math.isfinite(seconds) and seconds > 0 else None
 
 
-def _pasted_fields(text: str) -> Mapping[str, object]:
-    if _B64TOKEN.fullmatch(text) and text.rstrip("=") not in _TOKENS:
-        return {"access_token": text}
-    if not _URL.match(text):
-        return _fields(text.encode("utf-8", "replace")) or {}
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        raise TokenFormatError("this address cannot be read: copy it whole") from None
-    return _pairs(parts.query) | _pairs(parts.fragment)
-
-
-def _pairs(text: str) -> dict[str, str]:
-    """Read the parameters of an address; a `+` in a token stands for itself, though it should have been encoded."""
-    as_they_are = parse_qsl(text.replace("+", "%2B"))
-    return dict(parse_qsl(text)) | {key: value for key, value in as_they_are if key in _TOKENS}
-
-
-def _fields(body: bytes) -> Mapping[str, object] | None:
+def read_fields(body: bytes) -> Mapping[str, object] | None:
     """Read a body as a JSON object or as form text, by what it is: vendors mislabel both."""
     try:
         text = body.decode("utf-8-sig").strip()
@@ -191,7 +161,8 @@ def _fields(body: bytes) -> Mapping[str, object] | None:
     return dict(pairs) or None
 
 
-def _tokens(fields: Mapping[str, object]) -> Tokens:
+def tokens_in(fields: Mapping[str, object]) -> Tokens:
+    """Give what of `fields` can be used as tokens, which may be nothing."""
     access, refresh, scope = (fields.get(key) for key in ("access_token", "refresh_token", "scope"))
     new = str(refresh) if isinstance(refresh, str | int) and not isinstance(refresh, bool) and refresh else ""
     new = "" if any("\ud800" <= character <= "\udfff" for character in new) else new  # no request could carry it
@@ -206,7 +177,7 @@ def _tokens(fields: Mapping[str, object]) -> Tokens:
 
 def _refusal(status: int, fields: Mapping[str, object], provider: Provider) -> Refused:
     error, description = fields.get("error"), fields.get("error_description")
-    said = _code(fields, f"HTTP {status}")
+    said = registered_error(fields, f"HTTP {status}")
     if error == "invalid_grant":
         return Refused(TroubleKind.GRANT, said)
     if isinstance(description, str) and description.startswith(provider.invalid_grant_descriptions):
@@ -216,18 +187,30 @@ def _refusal(status: int, fields: Mapping[str, object], provider: Provider) -> R
     return Refused(TroubleKind.REFUSED, said)
 
 
-def _code(fields: Mapping[str, object], otherwise: str) -> str:
+def registered_error(fields: Mapping[str, object], otherwise: str) -> str:
+    """Give the error code among `fields` if it is a registered one: any other text might hold a token."""
     error = fields.get("error")
     return error if isinstance(error, str) and error in _CODES else otherwise
 
 
-def _retry_after(value: str, now: float) -> float | None:
-    """Read Retry-After, seconds or a date (RFC 9110 section 10.2.3)."""
-    if value.strip().isascii() and value.strip().isdigit():
+def _retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Read Retry-After, seconds or a date (RFC 9110 section 10.2.3), in seconds from now.
+
+    A date is the vendor's, and so is held against the vendor's own clock, where the answer bears its Date.
+    """
+    value = headers.get("Retry-After", "").strip()
+    if value.isascii() and value.isdigit():
         return min(float(value), _MAX_RETRY_AFTER)
+    date = _date(value)
+    if date is None:
+        return None
+    theirs = _date(headers.get("Date", ""))
+    return min(max(date - (now if theirs is None else theirs), 0.0), _MAX_RETRY_AFTER)
+
+
+def _date(value: str) -> float | None:
     try:
         date = parsedate_to_datetime(value)
-        seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
-    return min(max(seconds, 0.0), _MAX_RETRY_AFTER)

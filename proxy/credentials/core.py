@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -19,11 +20,14 @@ from . import policy
 from .exchange import TokenEndpoint
 from .health import Health
 from .keeper import Keeper
+from .organization import Organization
+from .orglist import OrgsEndpoint
 from .record import Origin, Record, Tokens
 from .store import Store
 
 LOG = logging.getLogger("bearer_proxy.credentials")
 
+_AHEAD_AT_ONCE = 4  # renewals ahead of time at one token endpoint
 _LISTEN_EVERY = 0.3  # seconds between two looks whether another process has stored something
 
 
@@ -35,15 +39,28 @@ class CredentialCore:
         self.store_trouble = ""
         exchange = TokenEndpoint(config.limits.exchange_timeout, clock=clock)
         self._clock = clock
+        turns: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(_AHEAD_AT_ONCE))
         self._keepers = {
-            name: Keeper(credential, store, exchange, config.limits, clock=clock)
+            name: Keeper(
+                credential, store, exchange, config.limits, clock=clock, turns=turns[credential.provider.token_url]
+            )
             for name, credential in config.credentials.items()
+        }
+        ask = OrgsEndpoint(config.limits.exchange_timeout)
+        self._organizations = {
+            name: Organization(keeper, ask, clock=clock)
+            for name, keeper in self._keepers.items()
+            if keeper.config.provider.orgs_path
         }
         self._listener: asyncio.Task[None] | None = None
 
     def keeper(self, name: str) -> Keeper:
         """Give the keeper of a credential that the configuration names."""
         return self._keepers[name]
+
+    def organizations(self) -> Mapping[str, Organization]:
+        """Give the organization of each credential whose provider has such."""
+        return self._organizations
 
     def health(self) -> list[Health]:
         """Tell how every credential is."""
@@ -88,6 +105,7 @@ class CredentialCore:
         if self._listener is not None:
             self._listener.cancel()
             await asyncio.wait([self._listener])
+        await asyncio.gather(*(organization.stop() for organization in self._organizations.values()))
         ends = await asyncio.gather(*(keeper.stop() for keeper in self._keepers.values()), return_exceptions=True)
         for failure in filter(None, ends):
             raise failure

@@ -14,7 +14,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote_plus, urlencode
+from urllib.parse import quote, urlencode
 
 import aiohttp
 
@@ -24,6 +24,15 @@ from ..secret import Secret
 from .answers import MAX_ANSWER, Outcome, Passing, Uncertain, read_answer
 
 Exchange = Callable[[CredentialConfig, Secret | None], Awaitable[Outcome]]
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """An authorization code, with what only the sign-in that asked for it knows. It works once."""
+
+    code: Secret
+    verifier: Secret
+    redirect_uri: str
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -37,18 +46,39 @@ class TokenRequest:
 
 def build_request(credential: CredentialConfig, refresh_token: Secret | None) -> TokenRequest:
     """Build the request that renews with `refresh_token`, or without one by client credentials (RFC 6749, 4.4, 6)."""
+    if refresh_token is not None:
+        # No scope: it would ask for what was granted anyway, and ReadyCloud's server fails on it.
+        return _request(credential, {"grant_type": "refresh_token", "refresh_token": refresh_token.reveal()})
+    fields = {"grant_type": "client_credentials"}
+    if credential.scopes:
+        fields["scope"] = joined_scopes(credential)
+    return _request(credential, fields)
+
+
+def build_code_request(credential: CredentialConfig, code: Code) -> TokenRequest:
+    """Build the request that redeems a code, with its PKCE verifier (RFC 6749, 4.1.3; RFC 7636, 4.5)."""
+    fields = {
+        "grant_type": "authorization_code",
+        "code": code.code.reveal(),
+        "code_verifier": code.verifier.reveal(),
+    }
+    if credential.provider.redirect_parameter != "none":
+        fields[credential.provider.redirect_parameter] = code.redirect_uri
+    return _request(credential, fields)
+
+
+def joined_scopes(credential: CredentialConfig) -> str:
+    """Give the scopes to ask for as one text, in the way of the provider."""
+    return ("," if credential.provider.scope_separator == "comma" else " ").join(credential.scopes)
+
+
+def _request(credential: CredentialConfig, fields: dict[str, str]) -> TokenRequest:
     provider = credential.provider
     secret = credential.client_secret.reveal()
     headers = {"Accept": "application/json", "User-Agent": f"bearer-proxy/{__version__}"}
-    if refresh_token is not None:
-        # No scope: it would ask for what was granted anyway, and ReadyCloud's server fails on it.
-        fields = {"grant_type": "refresh_token", "refresh_token": refresh_token.reveal()}
-    else:
-        fields = {"grant_type": "client_credentials"}
-        if credential.scopes:
-            fields["scope"] = " ".join(credential.scopes)
     if provider.client_auth == "basic":
-        pair = f"{quote_plus(credential.client_id)}:{quote_plus(secret)}"  # RFC 6749 section 2.3.1
+        # RFC 6749 section 2.3.1; a space as %20, since some servers do not read the + of a form there.
+        pair = f"{quote(credential.client_id, safe='')}:{quote(secret, safe='')}"
         headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
     else:
         fields["client_id"] = credential.client_id
@@ -70,7 +100,14 @@ class TokenEndpoint:
 
     async def __call__(self, credential: CredentialConfig, refresh_token: Secret | None) -> Outcome:
         """Make one exchange and give its outcome, whatever happens but cancellation."""
-        call = _Call(build_request(credential, refresh_token))
+        return await self._answer(build_request(credential, refresh_token), credential)
+
+    async def redeem(self, credential: CredentialConfig, code: Code) -> Outcome:
+        """Exchange a code for tokens and give the outcome, whatever happens but cancellation."""
+        return await self._answer(build_code_request(credential, code), credential)
+
+    async def _answer(self, request: TokenRequest, credential: CredentialConfig) -> Outcome:
+        call = _Call(request)
         try:
             async with asyncio.timeout(self._timeout):
                 status, headers, body = await call.make()

@@ -41,7 +41,10 @@ _LOCK_GRACE = 5.0  # seconds beyond an exchange's own time that a lock is waited
 
 
 class Keeper:
-    """Keeps one credential. `clock` gives seconds since the epoch, `chance` a number from 0 to 1."""
+    """Keeps one credential. `clock` gives seconds since the epoch, `chance` a number from 0 to 1.
+
+    `turns` bounds how many renew ahead of time at once: after the machine slept, all may be due at the same moment.
+    """
 
     def __init__(
         self,
@@ -52,6 +55,7 @@ class Keeper:
         *,
         clock: Callable[[], float] = time.time,
         chance: Callable[[], float] = random.random,
+        turns: asyncio.Semaphore | None = None,
     ) -> None:
         self.config = config
         self._terms = Terms.of(config, limits.renewal_guard)
@@ -65,6 +69,7 @@ class Keeper:
         self._flight: asyncio.Task[None] | None = None
         self._saver = Saver(config.name, store, self._latest, self._lock.release)
         self._ahead: asyncio.Task[None] | None = None
+        self._turns = turns or asyncio.Semaphore()
         self._changed = asyncio.Event()
         self._replay_counted = -1
         self._seen = Seen(config.name, store)
@@ -117,6 +122,16 @@ class Keeper:
             return
         if guard != record.guard:
             self._see("guard", guard)
+
+    @property
+    def grant(self) -> tuple[int, str]:
+        """Give the generation of the tokens at hand, and the organization that was found for them."""
+        return self._record.generation, self._record.org_pk
+
+    def belongs_to(self, generation: int, org_pk: str) -> None:
+        """Hear which organization the token of `generation` opens; of a generation that has passed it says nothing."""
+        if generation == self._record.generation and org_pk != self._record.org_pk:
+            self._see("org_pk", org_pk)
 
     async def refresh(self) -> Health:
         """Make one exchange now because a person asks (T6). Raises `LoginRequiredError` where none can be made.
@@ -229,10 +244,13 @@ class Keeper:
             await self._store.write(policy.marked(before, self._clock()))
         started = time.monotonic()
         outcome = await self._exchange(self.config, before.refresh_token if by_refresh_token else None)
-        record = self._after(outcome, replace(before, guard=self._record.guard))
+        seen = self._record
+        record = self._after(outcome, replace(before, guard=seen.guard, org_pk=seen.org_pk))
         self._log(outcome, record, time.monotonic() - started)
         await self._saver.save(record)
+        found = self._record.org_pk  # perhaps while that was saved
         self._adopt(record)
+        self.belongs_to(record.generation, found)
 
     def _after(self, outcome: Outcome, before: Record) -> Record:
         return policy.after(outcome, before, self._terms, self._clock(), self._chance())
@@ -240,7 +258,7 @@ class Keeper:
     def _latest(self) -> Record | None:
         return self._record if self._under_way() is None else None
 
-    def _see(self, what: str, value: float) -> None:
+    def _see(self, what: str, value: float | str) -> None:
         self._seen.note(self._record.generation, what, value)
         self._adopt(self._record)
 
@@ -251,7 +269,9 @@ class Keeper:
             if self._record.generation != generation:
                 self._spread, generation = self._chance(), self._record.generation
             if self._due(self._record):
-                await asyncio.shield(self._join(self._due))
+                async with self._turns:
+                    if self._due(self._record):
+                        await asyncio.shield(self._join(self._due))
                 continue
             due = policy.renewal_time(self._record, self._terms, self._spread)
             wait = _LONGEST_SLEEP if due is None else min(due - self._clock(), _LONGEST_SLEEP)

@@ -33,7 +33,7 @@ class Terms:
     """What the rules need to know of one credential's configuration.
 
     `guard` is T8's guard time at its start, in seconds. A client's refusal of just the time `forgiven` is void: it was
-    there when we started, and is tried again (T6).
+    there when we started, and is tried again (T6). `sign_in` is the command by which a person brings new tokens.
     """
 
     name: str
@@ -41,12 +41,16 @@ class Terms:
     guard: float
     fingerprint: str
     missing: tuple[str, ...] = ()
+    sign_in: str = "import"
     forgiven: float | None = None
 
     @classmethod
     def of(cls, config: CredentialConfig, guard: float) -> Terms:
         """Take from a configuration what the rules need; the client secret stays behind, hashed."""
-        return cls(config.name, config.provider.renew, guard, fingerprint(config), config.missing)
+        provider = config.provider
+        by_browser = provider.grant in ("authorization_code", "implicit") and bool(provider.authorize_url)
+        sign_in = "login" if by_browser else "import"
+        return cls(config.name, provider.renew, guard, fingerprint(config), config.missing, sign_in)
 
 
 def fingerprint(config: CredentialConfig) -> str:
@@ -113,7 +117,7 @@ def remedy(record: Record, terms: Terms) -> str:
     trouble = current_trouble(record, terms)
     if trouble is not None and trouble.kind is TroubleKind.CLIENT:
         return f"check client_id and client_secret of {terms.name}"
-    return f"run: bearer-proxy import {terms.name}"
+    return f"run: bearer-proxy {terms.sign_in} {terms.name}"
 
 
 def current_trouble(record: Record, terms: Terms) -> Trouble | None:
@@ -191,7 +195,10 @@ def after(outcome: Outcome, before: Record, terms: Terms, now: float, jitter: fl
 
 
 def accepted(before: Record, tokens: Tokens, origin: Origin, now: float) -> Record:
-    """Give the next generation, trouble forgotten. An exchange that brings no refresh token keeps the old one."""
+    """Give the next generation, trouble forgotten.
+
+    An exchange that brings no refresh token keeps the old one; it keeps the organization, which is the grant's.
+    """
     renewed = origin is Origin.EXCHANGE
     return Record(
         name=before.name,
@@ -204,6 +211,7 @@ def accepted(before: Record, tokens: Tokens, origin: Origin, now: float) -> Reco
         origin=origin,
         guard=before.guard if renewed else 0.0,
         exchanged_at=now if renewed else before.exchanged_at,
+        org_pk=before.org_pk if renewed else "",
     )
 
 

@@ -1,4 +1,5 @@
-"""What requests show of the tokens at hand: how T8's guard time grew, and that the upstream refuses them.
+"""What requests show of the tokens at hand: how T8's guard time grew, that the upstream refuses them, and which
+organization they open.
 
 It belongs to one generation, is known here before it is saved, and is saved beside the tokens without a lock: losing it
 costs a little haste, never a token.
@@ -17,7 +18,7 @@ from .store import Store
 
 LOG = logging.getLogger("bearer_proxy.credentials")
 
-_WORDS = {"guard": "the guard time", "rejected": "the rejection"}
+_WORDS = {"guard": "the guard time", "rejected": "the rejection", "org_pk": "the organization"}
 
 
 class Seen:
@@ -25,7 +26,11 @@ class Seen:
 
     def __init__(self, name: str, store: Store) -> None:
         self._name = name
-        self._writers = {"guard": store.write_guard, "rejected": store.write_rejected}
+        self._writers: dict[str, Any] = {
+            "guard": store.write_guard,
+            "rejected": store.write_rejected,
+            "org_pk": store.write_org_pk,
+        }
         self._generation = -1
         self._known: dict[str, Any] = {}
         self._saving: set[asyncio.Task[None]] = set()
@@ -34,8 +39,8 @@ class Seen:
         """Give `record` with what is known better here, if it is of the generation that this was seen of."""
         return replace(record, **self._known) if record.generation == self._generation else record
 
-    def note(self, generation: int, what: str, value: float) -> None:
-        """Take note of `guard` or `rejected`, and save it in a task of its own."""
+    def note(self, generation: int, what: str, value: float | str) -> None:
+        """Take note of `guard`, `rejected` or `org_pk`, and save it in a task of its own."""
         if generation != self._generation:
             self._generation, self._known = generation, {}
         self._known[what] = value

@@ -7,6 +7,9 @@ after a rejection (T2, T6 to T8, D5):
     a newer token, the body no longer whole   the vendor's answer, and Retry-After: 0
     only a person can help, or the guard      the vendor's answer, and why in Proxy-Status
     renewal is backing off                    503 with Retry-After
+
+Where the credential's organization belongs in the path, it is asked for before each sending; an answer that says 403 or
+404 then casts doubt on it, and goes to the caller as it is.
 """
 
 from __future__ import annotations
@@ -44,6 +47,13 @@ class TokenSource(Protocol):
     def worked(self, generation: int) -> None: ...
 
 
+class OrganizationSource(Protocol):
+    """Which organization a credential's grant opens."""
+
+    async def current(self) -> str: ...
+    def doubt(self, key: str) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Replay:
     """What of a request body is kept for a second sending: `memory` and `limit` in bytes."""
@@ -54,18 +64,20 @@ class Replay:
 
 
 class Forwarder:
-    """Forwards requests by `routes`, with tokens of `credentials`, through `send`."""
+    """Forwards requests by `routes`, with tokens of `credentials` and their `organizations`, through `send`."""
 
     def __init__(
         self,
         routes: RouteTable,
         credentials: Mapping[str, TokenSource],
+        organizations: Mapping[str, OrganizationSource],
         send: Sender,
         anonymous: Anonymous,
         replay: Replay,
     ) -> None:
         self._routes = routes
         self._credentials = credentials
+        self._organizations = organizations
         self._send = send
         self._anonymous = anonymous
         self._replay = replay
@@ -90,15 +102,20 @@ class Forwarder:
     async def _forward(self, request: Request, place: Place, body: KeptBody | None) -> Response:
         """Send, and send once more after a rejection, by the case list above."""
         source = self._credentials[place.route.credential]
-        outgoing = _outgoing(request, place, body)
+        org = await self._organization(place)
+        outgoing = _outgoing(request, place, org, body)
         token = await source.current()
         answer = await self._attempt(outgoing, token, place, request)
         if not answer.rejected:
             source.worked(token.generation)
+            self._heed(answer, place, org)
             return answer.response()
         try:
             newer = await source.replace(token.generation)
             whole = body is None or await body.rest()
+            if whole and place.after_org is not None:
+                org = await self._organization(place)
+                outgoing = replace(outgoing, target=_target(place, org))
         except (LoginRequiredError, RenewalGuardedError) as error:
             request.trail.error = error.error
             return answer.response(proxy_status(error.description, received=answer.status))
@@ -115,7 +132,16 @@ class Forwarder:
         if again.rejected:
             note = f"the renewed token of {newer.credential} was rejected too"
             return again.response(proxy_status(note, received=again.status))
+        self._heed(again, place, org)
         return again.response()
+
+    async def _organization(self, place: Place) -> str:
+        """Give the organization to fill in, empty where none belongs."""
+        return "" if place.after_org is None else await self._organizations[place.route.credential].current()
+
+    def _heed(self, answer: _Answer, place: Place, org: str) -> None:
+        if place.after_org is not None and answer.status in (403, 404):
+            self._organizations[place.route.credential].doubt(org)
 
     async def _attempt(self, outgoing: Outbound, token: Snapshot, place: Place, request: Request) -> _Answer:
         request.trail.generation = token.generation
@@ -194,11 +220,15 @@ class _Answer:
                 yield chunk
 
 
-def _outgoing(request: Request, place: Place, body: KeptBody | None) -> Outbound:
+def _outgoing(request: Request, place: Place, org: str, body: KeptBody | None) -> Outbound:
     length = None if body is None else body.length
     limited = place.route.methods is not None
     headers = outbound(request.headers, place.upstream.authority, length, limited=limited)
-    return Outbound(request.method, place.upstream, place.target, headers, body)
+    return Outbound(request.method, place.upstream, _target(place, org), headers, body)
+
+
+def _target(place: Place, org: str) -> str:
+    return place.target if place.after_org is None else place.target + org + place.after_org
 
 
 def _close(body: KeptBody | None) -> None:

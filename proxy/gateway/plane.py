@@ -36,6 +36,7 @@ class DataPlane:
         forwarder = Forwarder(
             table,
             {name: self._core.keeper(name) for name in config.credentials},
+            self._core.organizations(),
             self._client,
             config.anonymous,
             Replay(spool, limits.body_buffer_size, limits.replay_limit),

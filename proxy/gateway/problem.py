@@ -13,6 +13,9 @@ from .message import Headers, Response
 _NEXT_STEPS = {
     "not_configured": "set what is missing in config.yaml",
     "renewal_delayed": "try again after Retry-After",
+    "organization_ambiguous": "choose one of the organizations",
+    "organization_missing": "sign in as a person who has an organization, or set org_pk",
+    "organization_unknown": "set org_pk of the credential, or see that the vendor lists its organizations",
 }
 
 

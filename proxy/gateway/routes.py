@@ -1,6 +1,10 @@
 """Which route a request takes: by its listener first, then by Host, then by the longest prefix. Pure.
 
 The cost of a match does not grow with the number of routes: prefixes are looked up, longest first.
+
+Where the credential's organization belongs in a path, the target comes in two parts, and it is filled in between them:
+for `{org_pk}` in a route's upstream, and for `@me` as the whole segment after the provider's `orgs_path`. Text of the
+caller's is never searched for it.
 """
 
 from __future__ import annotations
@@ -9,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from ..config import CredentialConfig, RouteConfig, Upstream
+from ..config import ORG_PK, CredentialConfig, RouteConfig, Upstream
 from ..errors import (
     BadTargetError,
     CallerError,
@@ -22,12 +26,17 @@ from .target import hostname, is_at_or_below, judged, parameter_names, split_tar
 
 ALWAYS_TOKENS = frozenset({"access_token", "bearer_token"})
 MAIN = ""  # the name of the listeners that all routes without a listener of their own share
+_ME = ("@me", "%40me")  # the organization of the credential, as a caller writes it
 _SHOWN = 8  # prefixes that an error names at most
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A route ready for use: where it goes, and what its provider forbids."""
+    """A route ready for use: where it goes, and what its provider forbids.
+
+    `base` is the upstream's base path; where an organization belongs in it, what comes before that, and `after_org`
+    what comes after it.
+    """
 
     name: str
     credential: str
@@ -40,16 +49,23 @@ class Route:
     oauth_places: tuple[tuple[str, ...], ...]
     token_parameters: frozenset[str]
     jsonp_parameter: str
+    base: str
+    after_org: str | None
+    orgs_path: str
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one request goes: `target` is the path and query for `upstream`."""
+    """Where one request goes: `target` is the path and query for `upstream`.
+
+    Where an organization belongs in it, `target` ends before that, and `after_org` is what comes after it.
+    """
 
     route: Route
     upstream: Upstream
     target: str
     jsonp: bool
+    after_org: str | None = None
 
 
 def make_route(config: RouteConfig, credential: CredentialConfig) -> Route:
@@ -59,6 +75,7 @@ def make_route(config: RouteConfig, credential: CredentialConfig) -> Route:
     places = {judged(path) for path in provider.oauth_paths}
     places |= {judged(urlsplit(url).path) for url in urls if _origin(url) == _origin(str(config.upstream))}
     methods_limited = config.methods is not None
+    base, hole, after_org = ("" if config.upstream is None else config.upstream.base).partition(ORG_PK)
     return Route(
         name=config.name,
         credential=config.credential,
@@ -71,7 +88,22 @@ def make_route(config: RouteConfig, credential: CredentialConfig) -> Route:
         oauth_places=tuple(sorted(place for place in places if place)),
         token_parameters=ALWAYS_TOKENS | set(provider.token_parameters) | ({"_method"} if methods_limited else set()),
         jsonp_parameter=provider.jsonp_parameter,
+        base=base,
+        after_org=after_org if hole else None,
+        orgs_path=provider.orgs_path,
     )
+
+
+def _onward(route: Route, rest: str) -> tuple[str, str | None]:
+    """Give the path for the upstream, in two parts where an organization belongs between them."""
+    if route.after_org is not None:
+        return route.base, route.after_org + rest
+    onward = (route.base + rest) or "/"
+    if route.orgs_path and onward.startswith(route.orgs_path):
+        segment, slash, after = onward[len(route.orgs_path) :].partition("/")
+        if segment in _ME:
+            return route.orgs_path, slash + after
+    return onward, None
 
 
 def _origin(url: str) -> str:
@@ -109,11 +141,14 @@ class RouteTable:
         if route.missing or route.upstream is None:
             raise NotConfiguredError(route.credential, route.missing or ("upstream",))
         rest = path if route.prefix == "/" else path[len(route.prefix) :]
-        onward = (route.upstream.base + rest) or "/"
-        if is_at_or_below(judged(onward), route.oauth_places):
+        onward, after = _onward(route, rest)
+        if is_at_or_below(judged(onward if after is None else f"{onward}{_ME[0]}{after}"), route.oauth_places):
             raise ForbiddenPathError("this is an OAuth endpoint of the vendor: the proxy alone calls it")
         jsonp = bool(route.jsonp_parameter) and route.jsonp_parameter in parameter_names(query)
-        return Place(route, route.upstream, onward + without_parameters(query, route.token_parameters), jsonp)
+        query = without_parameters(query, route.token_parameters)
+        if after is None:
+            return Place(route, route.upstream, onward + query, jsonp)
+        return Place(route, route.upstream, onward, jsonp, after + query)
 
     def _match(self, listener: str, host: str, path: str) -> Route | None:
         for name in (host, "") if host else ("",):

@@ -17,7 +17,6 @@ BEYOND = (
 )
 LATER = {
     "clients": "callers' keys are not enforced by this version: remove it, and admit callers with anonymous",
-    "admin_key": "not enforced by this version: remove it, and keep admin on loopback",
     "hosts": "not enforced by this version: remove it",
     "store_key": "tokens are not encrypted at rest by this version: remove it, and guard the store's folder",
 }
@@ -37,7 +36,7 @@ def test_problems_of_every_stage(lines):
           - {prefix: /a, name: other, credential: a}
           - {prefix: /c, credential: c}
           - {prefix: /d, credential: a, upstream: https://evil.example}
-        admin_key: word
+        hosts: [proxy]
         store: {a: 1}
         store: postgresql://db
         providers: {p: {extends: p}}
@@ -50,7 +49,7 @@ def test_problems_of_every_stage(lines):
         "9: routes.2: matches the very same requests as another route",
         "10: routes.3.credential: there is no such credential",
         "11: routes.4.upstream: this is another origin than the provider's: tokens go to the provider only",
-        f"12: admin_key: {LATER['admin_key']}",
+        f"12: hosts: {LATER['hosts']}",
         "14: store: this key stands here twice",
         "15: providers.p.extends: extends runs in a circle",
     ]
@@ -89,6 +88,21 @@ def test_order(lines):
         ("1: providers.p.insecure_http: this must be true or false", "providers: {p: {insecure_http: CANARY}}"),
         ("1: providers.p.token_parameters: this must be a list", "providers: {p: {token_parameters: CANARY}}"),
         ("1: exchange_timeout: Input should be greater than 0", "exchange_timeout: 0"),
+        ("1: login_timeout: Input should be greater than 0", "login_timeout: 0"),
+        ("1: admin_key: a secret is a text: put it in quotes", "admin_key: [CANARY]"),
+        ("1: admin_key: a secret has no control characters and no line breaks", 'admin_key: "CANARY\\nCANARY"'),
+        ("1: providers.p.redirect_parameter: this must be one of 'redirect_uri', 'redirect_url' or 'none'",
+         "providers: {p: {redirect_parameter: CANARY}}"),
+        ("1: providers.p.redirect_match: this must be one of 'exact' or 'host'",
+         "providers: {p: {redirect_match: CANARY}}"),
+        ("1: providers.p.scope_separator: this must be one of 'space' or 'comma'",
+         "providers: {p: {scope_separator: CANARY}}"),
+        ("1: providers.p.authorize_parameters: this must be a mapping of keys to values",
+         "providers: {p: {authorize_parameters: CANARY}}"),
+        ("1: providers.p.authorize_parameters.a: this must be a text: put it in quotes",
+         "providers: {p: {authorize_parameters: {a: [CANARY]}}}"),
+        ("1: credentials.a.org_pk: an Org ID is one segment of a path, without /",
+         "credentials: {a: {provider: onecloud, client_id: x, org_pk: CAN/ARY}}"),
     ],
 )  # fmt: skip
 def test_problem_of_one_value(lines, expected, text):
@@ -128,7 +142,8 @@ store: CANARY
 anonymous: [CANARY]
 listen: CANARY
 admin: [CANARY, "CANARY:8081"]
-admin_key: CANARY
+admin_key: [CANARY]
+login_timeout: CANARY
 store_key: [CANARY]
 hosts: [CANARY]
 clients: {erp: {key: CANARY, routes: [/CANARY]}}
@@ -137,11 +152,15 @@ spool_dir: {a: CANARY}
 exchange_timeout: CANARY
 replay_limit: CANARY
 credentials:
-  one: {provider: CANARY, client_id: CANARY, client_secret: CANARY, scopes: CANARY, redirect_uri: CANARY}
+  one: {provider: CANARY, client_id: CANARY, client_secret: CANARY, scopes: CANARY, redirect_url: CANARY}
   two: {provider: readycloud, client_id: [CANARY], client_secret: [CANARY], scopes: ['"CANARY'], secret: CANARY}
   three: {provider: readycloud, client_id: CANARY, client_secret: "CANARY\\n", client_id: "CANARY"}
   four: {provider: readycloud, client_secret: "CAN\\0CANARY"}
   five: CANARY
+  six: {provider: readycloud, client_id: x, client_secret: y, redirect_uri: CANARY, org_pk: CANARY/CANARY}
+  seven: {provider: readycloud, client_id: x, client_secret: y, redirect_uri: "http://CANARY.example/CANARY?CANARY"}
+  eight: {provider: cloud66, client_id: x, client_secret: y, redirect_uri: "https://x.example/callback#CANARY"}
+  nine: {provider: cloud66, client_id: x, client_secret: y, redirect_uri: [CANARY], org_pk: [CANARY]}
 routes:
   - {prefix: CANARY, host: "CANARY:1", listen: CANARY, credential: CANARY, methods: ["CANARY CANARY"]}
   - {prefix: /a, credential: CANARY, upstream: CANARY}
@@ -156,6 +175,9 @@ providers:
   q: {upstream: "http://CANARY.example", authorize_url: "https://CANARY@x.example", oauth_paths: ["CANARY"]}
   r: {extends: "${SECRET}", jsonp_parameter: [CANARY], token_parameters: CANARY}
   s: {upstream: "${SECRET}", token_url: !!int CANARY, client_auth: !CANARY CANARY}
+  u: {redirect_parameter: CANARY, redirect_match: CANARY, scope_separator: [CANARY], orgs_path: "/CANARY?CANARY"}
+  v: {authorize_parameters: {a: [CANARY]}, authorize_url: "https://x.example/?a#CANARY"}
+  w: {authorize_parameters: CANARY, authorize_url: "https://x.example/?CANARY CANARY"}
   t: {upstream: "${CANARY CANARY}", token_url: "${SECRET"}
 """
 
@@ -165,7 +187,7 @@ def test_canary(write):
     with pytest.raises(ConfigError) as caught:
         load(write(CANARIES), {"SECRET": "CANARY", "BEARER_PROXY_LISTEN": "CANARY"})
     error = caught.value
-    assert len(error.problems) > 40
+    assert len(error.problems) > 55
     shown = [f"{text}" for text in (*error.problems, error, repr(error), repr(error.problems), error.args)]
     assert [] == [text for text in shown if "CANARY" in text]
     assert (None, None) == (error.__cause__, error.__context__)
@@ -223,7 +245,9 @@ def test_limits(loaded):
     text = """\
         renewal_guard: 1m
         exchange_timeout: 2s
+        login_timeout: 2m
         proxy_connect_timeout: 3
+        proxy_send_timeout: 5
         proxy_read_timeout: 4
         keepalive_timeout: 0
         shutdown_timeout: 6
@@ -234,20 +258,37 @@ def test_limits(loaded):
         log_level: debug
         """
     config = loaded(text)
-    assert Limits(60.0, 2.0, 3.0, 4.0, 0.0, 6.0, 7 << 10, 8 << 20, 9 << 30) == config.limits
+    expected = Limits(
+        renewal_guard=60.0,
+        exchange_timeout=2.0,
+        login_timeout=120.0,
+        connect_timeout=3.0,
+        send_timeout=5.0,
+        read_timeout=4.0,
+        keepalive_timeout=0.0,
+        shutdown_timeout=6.0,
+        body_buffer_size=7 << 10,
+        replay_limit=8 << 20,
+        spool_limit=9 << 30,
+    )
+    assert expected == config.limits
     assert ("json", "debug") == (config.log_format, config.log_level)
     assert Limits() == loaded("").limits
 
 
 @pytest.mark.parametrize("value", ["0123", "12:30", "1_000", "0x1F", "1.10", "0o17", "1e3", "007", "+5"])
-@pytest.mark.parametrize("key", ["client_id", "client_secret"])
+@pytest.mark.parametrize("key", ["client_id", "client_secret", "org_pk"])
 def test_number_where_a_text_belongs(write, key, value):
     """A number is taken as it is written, or refused: never as what YAML 1.1 makes of it."""
     entry = {"client_id": "x", "client_secret": "x", key: value}
     text = ", ".join(f"{name}: {item}" for name, item in entry.items())
     try:
         credential = load(write(f"credentials: {{a: {{provider: readycloud, {text}}}}}"), {})[0].credentials["a"]
-        taken = credential.client_id if key == "client_id" else credential.client_secret.reveal()
+        taken = {
+            "client_id": credential.client_id,
+            "client_secret": credential.client_secret.reveal(),
+            "org_pk": credential.org_pk,
+        }[key]
     except ConfigError:
         taken = None
     assert taken in (value, None)

@@ -15,6 +15,9 @@ DOTS = "a prefix has no . or .. segment"
 HOST = "a host is a name without a port, such as readycloud.internal"
 METHODS = "methods is a list such as [GET, HEAD]"
 SCOPES = "scopes is a list of names, such as [order, company-read_only]"
+URL = "a URL is plain ASCII without blanks, and has no # here"
+FRAGMENT = "a redirect URI has no # (RFC 6749 section 3.1.2)"
+ORG = "an Org ID is one segment of a path, without /"
 ADDRESSES = "an address is written host:port or unix:/path, or a list of such"
 
 
@@ -61,6 +64,18 @@ def taken(kind, value):
         ((), model.Scopes, []),
         ("https://x.example/t?a=b", model.Url, " https://x.example/t?a=b "),
         ("", model.Url, ""),
+        ("", model.RedirectUri, None),
+        (model.OOB, model.RedirectUri, f" {model.OOB} "),
+        ("https://x.example/callback?a=b", model.RedirectUri, " https://x.example/callback?a=b "),
+        ("", model.OrgKey, ""),
+        ("", model.OrgKey, None),
+        ("4711", model.OrgKey, 4711),
+        ("a-b_c.d~%2B", model.OrgKey, " a-b_c.d~%2B "),
+        ("...", model.OrgKey, "..."),
+        ("", model.OrgsPath, ""),
+        ("/api/v2/orgs/", model.OrgsPath, "/api/v2/orgs"),
+        ("/api/v2/orgs/", model.OrgsPath, "/api/v2/orgs/"),
+        ("/", model.OrgsPath, "/"),
     ],
 )
 def test_value(expected, kind, value):
@@ -84,6 +99,13 @@ def test_value(expected, kind, value):
         (METHODS, model.Methods, [[], "", ["G T"], [5], 5, [None], ["GET,HEAD"]]),
         (SCOPES, model.Scopes, [5, ["a b"], ['a"b'], ["a\\b"], [5], {"a": 1}, "\u00e4"]),
         ("a URL is a text", model.Url, [5, ["https://x.example"]]),
+        (URL, model.Url, ["https://x.example/?a#b", "https://x.example/?a b", "https://x.example/?\u00e4"]),
+        (URL, model.Url, ["https://x.example/?a\r\nb", "https://x.example/?\x00", "https://x.example/?\x7f"]),
+        (FRAGMENT, model.RedirectUri, ["https://x.example/callback#", "#", "https://x.example/?a#b"]),
+        (ORG, model.OrgKey, ["a/b", "..", ".", "%2e%2E", ".%2e", "a b", "a?b", "a#b", "a;b", "%", "%2", "\u00e4"]),
+        (ORG, model.OrgKey, [["a"], {"a": 1}, "a\nb", "{org_pk}", "@me"]),
+        (PREFIX, model.OrgsPath, ["orgs", "/orgs?a", "//orgs", 5, ["/orgs"]]),
+        (DOTS, model.OrgsPath, ["/a/../b"]),
     ],
 )
 def test_bad_value(expected, kind, values):

@@ -10,10 +10,10 @@ A = Provider(upstream="https://a.example", token_url="https://a.example/t", rene
 
 
 def test_presets():
-    """The five presets of the contract are there, resolved."""
-    expected = ["cloud66", "cloud66-v2", "onecloud", "readycloud", "readycloud-v1"]
+    """The presets of the contract are there, and Cloud 66 by a personal token, resolved."""
+    expected = ["cloud66", "cloud66-personal", "cloud66-v2", "onecloud", "readycloud", "readycloud-v1"]
     assert expected == sorted(presets())
-    assert [None] * 5 == [provider.extends for provider in presets().values()]
+    assert [None] * 6 == [provider.extends for provider in presets().values()]
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,14 @@ def test_presets():
             "body",
         ),
         ("onecloud", "", "", "manual", "json", "none"),
+        (
+            "cloud66-personal",
+            "https://app.cloud66.com",
+            "https://app.cloud66.com/oauth/token",
+            "manual",
+            "form",
+            "body",
+        ),
     ],
 )
 def test_preset(name, upstream, token_url, grant, token_request, client_auth):
@@ -58,6 +66,34 @@ def test_preset(name, upstream, token_url, grant, token_request, client_auth):
     )
 
 
+@pytest.mark.parametrize(
+    ("expected", "name"),
+    [
+        (("https://www.readycloud.com/api/v1/oauth2/authorize", "none", "exact", "/api/v2/orgs/"), "readycloud"),
+        (("https://www.readycloud.com/api/v1/oauth2/authorize", "none", "exact", "/api/v2/orgs/"), "readycloud-v1"),
+        (("https://app.cloud66.com/oauth/authorize", "redirect_uri", "host", ""), "cloud66"),
+        (("https://www.cloud66.com/oauth/authorize", "redirect_uri", "host", ""), "cloud66-v2"),
+        (("", "redirect_uri", "exact", ""), "onecloud"),
+    ],
+)
+def test_sign_in_of_a_preset(expected, name):
+    """A preset says where a person consents, and what the vendor wants to hear of the way back."""
+    preset = presets()[name]
+    assert expected == (
+        preset.authorize_url,
+        preset.redirect_parameter,
+        preset.redirect_match,
+        preset.orgs_path,
+    )
+    assert ("space", {}) == (preset.scope_separator, preset.authorize_parameters)
+
+
+def test_personal_token_of_cloud66():
+    """It needs nothing but itself: it is pasted, and never renewed."""
+    preset = presets()["cloud66-personal"]
+    assert ("manual", "none") == (preset.grant, preset.renew)
+
+
 def test_readycloud_v1():
     """The older API differs by its paths alone, which callers write themselves."""
     assert presets()["readycloud"].model_dump() == presets()["readycloud-v1"].model_dump()
@@ -69,6 +105,7 @@ def test_readycloud_v1():
         (("/api/v1/oauth2",), "readycloud"),
         (("/oauth",), "cloud66"),
         (("/oauth",), "cloud66-v2"),
+        (("/oauth",), "cloud66-personal"),
     ],
 )
 def test_oauth_paths(expected, name):

@@ -8,6 +8,8 @@ ORIGIN = "this is another origin than the provider's: tokens go to the provider 
 ENDS = "an upstream ends with its path: no ? and no #"
 SAME = "matches the very same requests as another route"
 NAMED = "bears the same name as another route: give it a name"
+HOLE = "{org_pk}, once and as a whole segment of the path, is all that is filled in"
+FILLED = "{…} is filled in where a route's upstream has it: write it there"
 LACKS = "config.yaml:1: credentials.a: warning: not configured: it lacks {}; its routes answer 503"
 
 
@@ -85,6 +87,8 @@ def test_not_configured_credential_with_a_route(loaded):
         ([f"p.token_url: {CLEAR}"], "p: {token_url: 'http://10.0.0.1/t?a=b'}"),
         ([f"p.upstream: {CLEAR}"], "p: {extends: readycloud, upstream: http://www.readycloud.com}"),
         ([f"p.upstream: {ENDS}"], "p: {upstream: 'https://x.example/?a=b'}"),
+        ([f"p.upstream: {FILLED}"], "p: {upstream: 'https://x.example/{org_pk}'}"),
+        ([f"p.upstream: {FILLED}"], "p: {extends: readycloud, upstream: 'https://www.readycloud.com/{CANARY}/a'}"),
         ([], "p: {upstream: http://x.example, token_url: http://x.example/t, insecure_http: true}"),
         ([], "p: {upstream: 'http://localhost:9000', token_url: 'http://127.0.0.1:9000/t'}"),
         ([], "p: {extends: q, upstream: http://x.example}, q: {insecure_http: true}"),
@@ -131,8 +135,12 @@ def test_credential_without_provider(lines, expected, credential):
         ([f".upstream: {ORIGIN}"], "prefix: /a, credential: a, upstream: https://www.readycloud.com.x.example"),
         ([".upstream: a URL with credentials in it is refused: the credential adds them"],
          "prefix: /a, credential: a, upstream: 'https://u:CANARY@www.readycloud.com'"),
-        ([".upstream: {…} in an upstream is not filled in by this version: write the value itself"],
-         "prefix: /a, credential: a, upstream: 'https://www.readycloud.com/orgs/{org_pk}/orders'"),
+        *(([f".upstream: {HOLE}"], f"prefix: /a, credential: a, upstream: 'https://www.readycloud.com/{path}'")
+          for path in ("{CANARY}", "{org_pk}/{org_pk}", "a{org_pk}", "{org_pk}a", "{org_pk}.json", "{ORG_PK}", "a}",
+                       "{", "{org_pk}/{CANARY}")),
+        ([".upstream: the host of this URL is no host"],
+         "prefix: /a, credential: a, upstream: 'https://{org_pk}.readycloud.com'"),
+        ([f".upstream: {ORIGIN}"], "prefix: /a, credential: a, upstream: 'https://x.example/{org_pk}'"),
         ([f".upstream: {ENDS}"], "prefix: /a, credential: a, upstream: 'https://www.readycloud.com/x?a=CANARY'"),
         ([".prefix: a prefix has no . or .. segment", ".credential: there is no such credential"],
          "prefix: /.., credential: b"),
@@ -141,6 +149,31 @@ def test_credential_without_provider(lines, expected, credential):
 def test_bad_route(lines, expected, entry):
     """A route matches by something, has a credential that there is, and stays at its provider's origin."""
     assert [f"config.yaml:3: routes.0{line}" for line in expected] == lines(routes(entry))
+
+
+@pytest.mark.parametrize("path", ["/{org_pk}", "/api/v2/orgs/{org_pk}/orders", "/{org_pk}/a"])
+def test_route_to_an_organization(loaded, path):
+    """Its place in the path is kept as it is written, until a request fills it in."""
+    (route,) = loaded(routes(f"prefix: /a, credential: a, upstream: 'https://www.readycloud.com{path}'")).routes
+    assert path == route.upstream.base
+
+
+def test_route_to_an_organization_of_a_provider_without_organizations(lines):
+    """It is refused: nobody could fill it in."""
+    text = (
+        "credentials: {a: {provider: cloud66, client_id: x, client_secret: y}}\n"
+        "routes: [{prefix: /a, credential: a, upstream: 'https://app.cloud66.com/{org_pk}'}]"
+    )
+    expected = "{org_pk} is found out where the provider has an orgs_path: write the value itself"
+    assert [f"config.yaml:2: routes.0.upstream: {expected}"] == lines(text)
+
+
+PERSONAL = "credentials: {a: {provider: cloud66-personal}}"
+
+
+def test_personal_token_of_cloud66(lines):
+    """Its credential needs neither client nor secret."""
+    assert [] == lines(PERSONAL)
 
 
 def test_route_of_a_provider_without_upstream(lines):

@@ -11,7 +11,7 @@ BEYOND = (
 )
 SQLITE = "config.yaml:1: store: this version keeps tokens in SQLite only: write sqlite:FILE"
 NETWORKS = "this must be loopback, any, or a list of networks such as 10.0.0.0/8"
-ADMIN = "the control plane beyond loopback needs admin_key, which this version lacks: use loopback"
+ADMIN = "the control plane beyond loopback needs admin_key: set one, or use localhost"
 
 
 def routes(*entries):
@@ -32,11 +32,17 @@ def routes(*entries):
         ([f"1: admin: {ADMIN}"], "admin: 0.0.0.0:8081"),
         ([f"1: admin: {ADMIN}"], "admin: ['localhost:8081', 'proxy:8081']\nanonymous: any"),
         ([], "admin: null\nlisten: 'localhost:8081'"),
+        ([f"2: admin: {ADMIN}"], "admin_key: '${UNSET:-}'\nadmin: '*:8081'"),
+        ([f"2: admin: {ADMIN}"], "admin_key: '  '\nadmin: ':8081'"),
+        ([f"1: admin: {ADMIN}"], "admin: '[::]:8081'\nlisten: 'localhost:1'"),
+        ([], "admin: 0.0.0.0:8081\nadmin_key: word"),
+        ([], "admin: ['localhost:8081', 'proxy:8081']\nanonymous: any\nadmin_key: 5"),
         ([], "admin: unix:/a"),
+        ([], "admin: localhost:1\nadmin_key: word"),
     ],
 )
 def test_listening(lines, expected, text):
-    """Two listeners do not share an address, and the control plane stays on this machine."""
+    """Two listeners do not share an address, and without a key the control plane stays on this machine."""
     assert [f"config.yaml:{line}" for line in expected] == lines(text)
 
 

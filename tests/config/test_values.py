@@ -42,6 +42,7 @@ def test_config_with_secrets(loaded, tmp_path):
     (tmp_path / "secret").write_text("CANARY-file\n")
     config = loaded(
         """
+        admin_key: CANARY-admin
         credentials:
           inline: {provider: readycloud, client_id: id, client_secret: CANARY-inline}
           quoted: {provider: readycloud, client_id: id, client_secret: "CANARY-quoted"}
@@ -53,4 +54,5 @@ def test_config_with_secrets(loaded, tmp_path):
     )
     revealed = {name: entry.client_secret.reveal() for name, entry in config.credentials.items()}
     assert {name: f"CANARY-{name}" for name in ("inline", "quoted", "variable", "default", "file")} == revealed
+    assert "CANARY-admin" == config.admin_key.reveal()
     assert "CANARY" not in f"{config!r}{config}{config.credentials}"

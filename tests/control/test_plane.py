@@ -1,24 +1,42 @@
 """The control plane: health, readiness with its reasons, credentials as JSON, and never a token."""
 
+import asyncio
+import contextlib
+import re
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
 import pytest
 
-from proxy.config import LOOPBACK_ONLY, Address, Config, CredentialConfig, Limits, Provider
+from proxy.config import CredentialConfig, Limits, Provider
 from proxy.control.plane import ControlPlane, make_app
 from proxy.credentials import policy
+from proxy.credentials.answers import Granted
 from proxy.credentials.core import open_core
+from proxy.credentials.exchange import TokenEndpoint
 from proxy.credentials.health import Health
 from proxy.credentials.policy import Terms
 from proxy.credentials.record import Origin, Record, Tokens, Trouble, TroubleKind
+from proxy.credentials.signin import SignIn
 from proxy.errors import ListenError
 from proxy.secret import Secret
+
+from .conftest import Redeeming, make_config
 
 NOW = 1_800_000_000.0
 SECRETS = ("acc3ss-t0ken", "r3fresh-t0ken", "cl1ent-s3cret")
 TOKENS = Tokens(access_token=Secret(SECRETS[0]), refresh_token=Secret(SECRETS[1]), scope="order")
+FIELDS = {
+    "Server": "bearer-proxy",
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
 ENDPOINTS = ("/healthz", "/readyz", "/api/credentials")
 PROVIDER = Provider(upstream="https://api.acme.example", token_url="https://acme.example/token")
 
@@ -42,18 +60,15 @@ def core(*healths, store_trouble=""):
     return made
 
 
-def config(tmp_path, *admin, credentials=()):
-    return Config(
-        path=tmp_path / "config.yaml",
-        listen=(),
-        admin=tuple(Address.parse(address) for address in admin),
-        store=tmp_path / "tokens.db",
-        spool_dir=tmp_path,
-        anonymous=LOOPBACK_ONLY,
-        credentials={one.name: one for one in credentials},
-        routes=(),
-        limits=Limits(),
-    )
+@pytest.fixture
+def client(aiohttp_client, tmp_path):
+    """Give a client of the control plane on a credential core."""
+
+    async def made(core):
+        config = make_config(tmp_path)
+        return await aiohttp_client(make_app(config, core, SignIn(config, core, Redeeming())))
+
+    return made
 
 
 NOBODY = Record(name="a")
@@ -69,9 +84,9 @@ REFUSED = Record(
 @pytest.mark.parametrize(
     "state", [core(), core(health()), core(health(record=NOBODY), store_trouble="the disk is full")]
 )
-async def test_healthz(aiohttp_client, state):
+async def test_healthz(client, state):
     """It is 200 while the process is alive, however the credentials and the store are."""
-    answer = await (await aiohttp_client(make_app(state))).get("/healthz")
+    answer = await (await client(state)).get("/healthz")
     assert (200, {"status": "ok"}) == (answer.status, await answer.json())
 
 
@@ -101,9 +116,9 @@ async def test_healthz(aiohttp_client, state):
         (["b: its new tokens could not be saved"], core(health(), health("b", unsaved=True))),
     ],
 )
-async def test_readyz(aiohttp_client, expected, state):
+async def test_readyz(client, expected, state):
     """It is 200, or 503 with every reason."""
-    answer = await (await aiohttp_client(make_app(state))).get("/readyz")
+    answer = await (await client(state)).get("/readyz")
     body = {"status": "not ready" if expected else "ready", "reasons": expected}
     assert (503 if expected else 200, body) == (answer.status, await answer.json())
 
@@ -120,18 +135,18 @@ async def test_readyz(aiohttp_client, expected, state):
         ([], "%61"),
     ],
 )
-async def test_readyz_of_one_credential(aiohttp_client, expected, query):
+async def test_readyz_of_one_credential(client, expected, query):
     """Only that one counts, and a name that was not understood is not ready."""
     state = core(health(), health("b", missing=("x",)), health("c", unsaved=True))
-    answer = await (await aiohttp_client(make_app(state))).get(f"/readyz?credential={query}")
+    answer = await (await client(state)).get(f"/readyz?credential={query}")
     assert (503 if expected else 200, expected) == (answer.status, (await answer.json())["reasons"])
 
 
-async def test_credentials(aiohttp_client, tmp_path):
+async def test_credentials(client, tmp_path):
     """Each is told of as `status --json` does, from the store's own record."""
-    async with open_core(config(tmp_path, credentials=[credential(), credential("b")]), clock=lambda: NOW) as real:
+    async with open_core(make_config(tmp_path, credential(), credential("b")), clock=lambda: NOW) as real:
         await real.put("a", TOKENS, Origin.IMPORT)
-        answer = await (await aiohttp_client(make_app(real))).get("/api/credentials")
+        answer = await (await client(real)).get("/api/credentials")
         found = (await answer.json())["credentials"]
         assert (200, "application/json") == (answer.status, answer.content_type)
     assert [("a", "ok", 1, "import", "order"), ("b", "never signed in", 0, None, "")] == [
@@ -140,11 +155,11 @@ async def test_credentials(aiohttp_client, tmp_path):
     assert ["", "run: bearer-proxy import b"] == [one["next_step"] for one in found]
 
 
-@pytest.mark.parametrize("path", [*ENDPOINTS, "/readyz?credential=a", "/absent"])
+@pytest.mark.parametrize("path", [*ENDPOINTS, "/readyz?credential=a", "/absent", "/", "/callback"])
 @pytest.mark.parametrize("state", [core(health()), core(health(record=REFUSED), store_trouble="no")])
-async def test_secrets(aiohttp_client, state, path):
+async def test_secrets(client, state, path):
     """No answer holds a token or a client secret."""
-    answer = await (await aiohttp_client(make_app(state))).get(path)
+    answer = await (await client(state)).get(path)
     told = await answer.text() + str(answer.raw_headers)
     assert [] == [secret for secret in SECRETS if secret in told]
 
@@ -154,24 +169,55 @@ async def test_secrets(aiohttp_client, state, path):
     [
         *((200, "GET", path) for path in ENDPOINTS),
         (200, "HEAD", "/healthz"),
+        (200, "GET", "/"),
+        (200, "HEAD", "/"),
+        (200, "GET", "/callback"),
+        (400, "GET", "/callback?code=c"),
+        (400, "POST", "/callback"),
+        (403, "POST", "/login/a"),
+        (404, "GET", "/login/a"),
+        (405, "GET", "/logout/a"),
         (404, "GET", "/absent"),
         (404, "GET", "/healthz/"),
         (405, "POST", "/readyz"),
     ],
 )
-async def test_fields_of_every_answer(aiohttp_client, status, method, path):
-    """None is stored or sniffed, refusals neither."""
-    answer = await (await aiohttp_client(make_app(core(health())))).request(method, path)
+async def test_fields_of_every_answer(client, status, method, path):
+    """None is stored, sniffed, framed or read by another page, and no script runs but ours; refusals neither."""
+    answer = await (await client(core(health()))).request(method, path)
     assert status == answer.status
-    assert ("no-store", "nosniff") == tuple(
-        answer.headers.get(name) for name in ("Cache-Control", "X-Content-Type-Options")
+    assert FIELDS == {name: answer.headers.get(name) for name in FIELDS}
+    policy = dict(part.strip().split(" ", 1) for part in answer.headers["Content-Security-Policy"].split(";"))
+    assert ("'none'", "'none'", "'none'") == tuple(
+        policy[name] for name in ("default-src", "base-uri", "frame-ancestors")
     )
+    assert re.fullmatch(r"'nonce-[A-Za-z0-9_-]{22}'", policy["script-src"])
+    assert "form-action" not in policy
+
+
+async def test_page_without_a_credential(client):
+    """It says that none is configured."""
+    answer = await (await client(core())).get("/")
+    assert "No credential is configured." in await answer.text()
+
+
+async def test_nonces(client):
+    """Each answer has its own, and its scripts and styles bear it; nothing in a page needs another permission."""
+    served, nonces = await client(core(health())), set()
+    for path in ("/", "/callback", "/callback?code=c", "/"):
+        answer = await served.get(path)
+        text = await answer.text()
+        (nonce,) = set(re.findall(r'nonce="([^"]*)"', text))
+        nonces.add(nonce)
+        assert f"script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'" in answer.headers["Content-Security-Policy"]
+        assert [] == re.findall(r"<(?:script|style)(?! nonce=)|\s(?:on\w+|style)=|javascript:|\ssrc=", text)
+    assert 4 == len(nonces)
 
 
 async def test_listeners(tmp_path):
     """Every address of the configuration serves until it is stopped."""
     path = tmp_path / "admin.sock"
-    plane = ControlPlane(config(tmp_path, "127.0.0.1:0", f"unix:{path}"), core())
+    plane = ControlPlane(make_config(tmp_path, admin=("127.0.0.1:0", f"unix:{path}")), core())
     await plane.start()
     tcp, unix = plane.listening
     assert f"unix:{path}" == unix
@@ -187,7 +233,7 @@ async def test_listeners(tmp_path):
 
 async def test_no_control_plane(tmp_path):
     """Where admin is null nothing is opened."""
-    plane = ControlPlane(config(tmp_path), core())
+    plane = ControlPlane(make_config(tmp_path), core())
     await plane.start()
     assert [] == plane.listening
     await plane.stop()
@@ -196,8 +242,54 @@ async def test_no_control_plane(tmp_path):
 async def test_address_that_cannot_be_listened_on(tmp_path):
     """That is said, and stopping closes what was open already."""
     path = tmp_path / "admin.sock"
-    plane = ControlPlane(config(tmp_path, f"unix:{path}", f"unix:{tmp_path}/absent/x"), core())
+    plane = ControlPlane(make_config(tmp_path, admin=(f"unix:{path}", f"unix:{tmp_path}/absent/x")), core())
     with pytest.raises(ListenError):
         await plane.start()
     await plane.stop()
     assert not path.exists()
+
+
+async def test_stop_while_a_code_is_being_redeemed(tmp_path, monkeypatch):
+    """It is over only when the sign-in is: what the vendor has granted is not lost."""
+    entered, gate = asyncio.Event(), asyncio.Event()
+
+    async def redeem(*_):
+        entered.set()
+        await gate.wait()
+        return Granted(TOKENS)
+
+    monkeypatch.setattr(TokenEndpoint, "redeem", redeem)
+    keys = {"authorize_url": "https://acme.example/authorize"}
+    signing = replace(credential(), provider=PROVIDER.model_copy(update=keys), redirect_uri="http://x/callback")
+    config = replace(make_config(tmp_path, signing, admin=("127.0.0.1:0",)), limits=Limits(shutdown_timeout=0.05))
+    async with open_core(config) as real:
+        plane = ControlPlane(config, real)
+        await plane.start()
+        state = parse_qs(urlsplit(plane._sign_in.begin("a", bound=False)).query)["state"][0]
+        async with aiohttp.ClientSession() as session:
+            query = {"code": "c", "state": state}
+            asking = asyncio.create_task(session.get(f"http://{plane.listening[0]}/callback", params=query))
+            await asyncio.wait_for(entered.wait(), 20)
+            stopping = asyncio.create_task(plane.stop())
+            await asyncio.wait([asking], timeout=20)  # the browser has heard the end of it
+            assert (True, False) == (asking.done(), stopping.done())
+            gate.set()
+            await asyncio.wait_for(stopping, 20)
+            with contextlib.suppress(aiohttp.ClientError):
+                (await asking).close()
+        assert 1 == real.keeper("a").health().record.generation
+
+
+@pytest.mark.parametrize("shutdown_timeout", [0, 0.05])
+async def test_stop_while_a_request_does_not_end(tmp_path, shutdown_timeout):
+    """It is cut off after the time for that, and where there is none at once."""
+    config = replace(make_config(tmp_path, admin=("127.0.0.1:0",)), limits=Limits(shutdown_timeout=shutdown_timeout))
+    plane = ControlPlane(config, core())
+    await plane.start()
+    host, _, port = plane.listening[0].partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"POST /callback HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n")
+    await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)  # 100: its handler is under way
+    await asyncio.wait_for(plane.stop(), 20)
+    writer.close()
+    await writer.wait_closed()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
@@ -19,6 +20,7 @@ from proxy.config import CredentialConfig, Limits, Provider
 from proxy.credentials import policy
 from proxy.credentials.answers import Granted, Outcome, Refused
 from proxy.credentials.keeper import Keeper
+from proxy.credentials.organization import Organization
 from proxy.credentials.policy import Terms
 from proxy.credentials.record import Origin, Record, Tokens, TroubleKind
 from proxy.credentials.store import Store
@@ -208,6 +210,72 @@ async def keep(clock, vendor) -> AsyncIterator[Callable[..., Awaitable[Keeper]]]
 async def keeper(keep, store) -> Keeper:
     made: Keeper = await keep(store)
     return made
+
+
+def listing(*keys: str) -> tuple[int, bytes]:
+    """Give the answer that lists organizations of these keys."""
+    return 200, json.dumps({"results": [{"url": f"/{key}/", "name": f"N{key}"} for key in keys]}).encode()
+
+
+class OrgVendor:
+    """Gives `answers` first, then the list of organizations of `keys`; counts what it was asked."""
+
+    def __init__(self) -> None:
+        self.answers: list[tuple[int, bytes] | Exception] = []
+        self.keys = ["7kQ2f"]
+        self.asked = 0
+        self.entered = asyncio.Event()
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def __call__(self, _config: CredentialConfig, token: Secret) -> tuple[int, bytes]:
+        assert "access" == token.reveal()
+        self.asked += 1
+        self.entered.set()
+        await self.gate.wait()
+        answer = self.answers.pop(0) if self.answers else listing(*self.keys)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+@pytest.fixture
+async def orgs() -> OrgVendor:
+    return OrgVendor()
+
+
+@pytest.fixture
+async def find(orgs, clock) -> AsyncIterator[Callable[[Keeper], Organization]]:
+    """Make an organization of a keeper; it is stopped at the end."""
+    made: list[Organization] = []
+
+    def make(keeper: Keeper) -> Organization:
+        made.append(Organization(keeper, orgs, clock=clock))
+        return made[-1]
+
+    yield make
+    orgs.gate.set()
+    for one in made:
+        await within(one.stop())
+
+
+@pytest.fixture
+async def organization(find, keeper) -> Organization:
+    found: Organization = find(keeper)
+    return found
+
+
+async def over(organization: Organization) -> None:
+    """Wait until the look-up under way is over."""
+    flight = organization._under_way()
+    if flight is not None:
+        await within(asyncio.wait([flight]))
+
+
+async def stored(keeper: Keeper, open_store: Callable[[], Awaitable[Store]]) -> str:
+    """Give what is in the store once all is written."""
+    await keeper._seen.settle()
+    return (await (await open_store()).read(NAME)).org_pk
 
 
 @contextlib.asynccontextmanager

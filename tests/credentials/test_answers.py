@@ -2,6 +2,7 @@
 
 import json
 import time
+from email.utils import formatdate
 
 import pytest
 from multidict import CIMultiDict
@@ -268,6 +269,31 @@ def test_answer_that_says_later(status):
 def test_retry_after(value, expected):
     """Seconds or a date, at most a day."""
     outcome = read(503, Retry_After=value)
+    assert isinstance(outcome, Passing)
+    assert expected == outcome.retry_after
+
+
+def http_date(at):
+    return formatdate(at, usegmt=True)
+
+
+@pytest.mark.parametrize(
+    ("expected", "retry_after", "date"),
+    [
+        (90.0, http_date(NOW + 90), http_date(NOW)),
+        (90.0, http_date(NOW + 7290), http_date(NOW + 7200)),
+        (90.0, http_date(NOW - 7110), http_date(NOW - 7200)),
+        (0.0, http_date(NOW + 7190), http_date(NOW + 7200)),
+        (86400.0, http_date(NOW), http_date(NOW - 10**6)),
+        (90.0, http_date(NOW + 90), "yesterday"),
+        (90.0, http_date(NOW + 90), ""),
+        (90.0, "90", http_date(NOW + 7200)),
+        (None, "soon", http_date(NOW)),
+    ],
+)
+def test_retry_after_of_a_vendor_whose_clock_is_wrong(expected, retry_after, date):
+    """A date is held against the vendor's own Date; seconds are seconds."""
+    outcome = read(503, Retry_After=retry_after, Date=date)
     assert isinstance(outcome, Passing)
     assert expected == outcome.retry_after
 

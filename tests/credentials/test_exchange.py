@@ -7,12 +7,13 @@ import socket
 import ssl
 import struct
 from dataclasses import dataclass, field
+from urllib.parse import parse_qsl
 
 import pytest
 import trustme
 
 from proxy.credentials.answers import MAX_ANSWER, Granted, Outcome, Passing, Refused, Uncertain
-from proxy.credentials.exchange import TokenEndpoint, build_request
+from proxy.credentials.exchange import Code, TokenEndpoint, build_code_request, build_request, joined_scopes
 from proxy.credentials.record import Tokens, TroubleKind
 from proxy.secret import Secret
 
@@ -101,7 +102,7 @@ async def test_second_exchange(endpoint):
 
 BODY = b"grant_type=refresh_token&refresh_token=old+refresh%2Btoken%26%3D&client_id=our-id&client_secret=our-secret"
 FIELDS = {"grant_type": "refresh_token", "refresh_token": OLD.reveal()}
-BASIC = "Basic b3VyJTNBaWQ6b3VyK3NlY3JldA=="  # our%3Aid:our+secret
+BASIC = "Basic b3VyJTNBaWQ6b3VyJTIwc2VjcmV0"  # our%3Aid:our%20secret
 
 
 @pytest.mark.parametrize(
@@ -141,11 +142,106 @@ async def test_request_of_client_credentials(endpoint):
     assert b"grant_type=client_credentials&scope=a+b&client_id=our-id&client_secret=our-secret" == endpoint.body
 
 
-def test_request_that_is_printed():
+CODE = Code(Secret("c0de+/&="), Secret("ver1fier"), "http://127.0.0.1:8081/callback")
+REDEEM = {
+    "grant_type": "authorization_code",
+    "code": "c0de+/&=",
+    "code_verifier": "ver1fier",
+    "redirect_uri": "http://127.0.0.1:8081/callback",
+    "client_id": "our-id",
+    "client_secret": "our-secret",
+}
+
+
+def less(*keys):
+    return {key: value for key, value in REDEEM.items() if key not in keys}
+
+
+async def redeem(port, *, timeout=10.0, **changes) -> Outcome:
+    call = TokenEndpoint(timeout, clock=lambda: NOW)
+    config = credential(**{"token_url": f"http://127.0.0.1:{port}/oauth/token/", **changes})
+    return await within(call.redeem(config, CODE))
+
+
+@pytest.mark.parametrize(
+    ("expected", "changes"),
+    [
+        (REDEEM, {}),
+        (REDEEM, {"scopes": ("order",)}),
+        (less("redirect_uri"), {"redirect_parameter": "none"}),
+        (
+            {**less("redirect_uri"), "redirect_url": REDEEM["redirect_uri"]},
+            {"redirect_parameter": "redirect_url"},
+        ),
+        (less("client_secret"), {"client_auth": "none"}),
+        (less("client_id", "client_secret"), {"client_auth": "basic"}),
+        (REDEEM, {"token_request": "json"}),
+    ],
+)
+async def test_code(endpoint, expected, changes):
+    """It is redeemed with the verifier and the redirect of its sign-in, encoded as the provider wants it (RFC 7636)."""
+    assert GRANTED == await redeem(endpoint.port, **changes)
+    as_json = changes.get("token_request") == "json"
+    pairs = list(json.loads(endpoint.body).items()) if as_json else parse_qsl(endpoint.body.decode())
+    assert sorted(expected.items()) == sorted(pairs)
+    assert ("basic" == changes.get("client_auth")) is any(
+        line.startswith("Authorization: Ba") for line in endpoint.head
+    )
+    assert "POST /oauth/token/ HTTP/1.1" == endpoint.head[0]
+
+
+@pytest.mark.parametrize(
+    ("expected", "reply"),
+    [
+        (GRANTED, answer(b"access_token=abc&refresh_token=new&expires_in=60&token_type=bearer")),
+        (Refused(TroubleKind.GRANT, "invalid_grant"), answer(b'{"error": "invalid_grant"}', "400 Bad Request")),
+        (Refused(TroubleKind.GRANT, "invalid_grant"), answer(b'{"error": "invalid_grant"}', "401 Unauthorized")),
+        (Refused(TroubleKind.CLIENT, "invalid_client"), answer(b'{"error": "invalid_client"}', "401 Unauthorized")),
+        (Refused(TroubleKind.REFUSED, "HTTP 302"), answer(b"", "302 Found", "Location: /elsewhere\r\n")),
+        (Passing("the token endpoint answered 503"), answer(b"", "503 Service Unavailable")),
+    ],
+    ids=["form", "grant", "grant as 401", "client", "redirect", "503"],
+)
+async def test_answer_to_a_code(endpoint, expected, reply):
+    """It is read as any other; the code is sent once, whatever it is."""
+    endpoint.reply = reply
+    assert expected == await redeem(endpoint.port)
+    assert 1 == len(endpoint.requests)
+
+
+async def test_answer_to_a_code_that_takes_too_long(endpoint):
+    """It is waited for as long as for any other, and the code may have been used."""
+    endpoint.reply, endpoint.silent = b"", True
+    assert Uncertain("the token endpoint did not answer in 0.3 s") == await redeem(endpoint.port, timeout=0.3)
+    assert 1 == len(endpoint.requests)
+
+
+@pytest.mark.parametrize(
+    ("expected", "scopes", "separator"),
+    [
+        ("", (), "space"),
+        ("", (), "comma"),
+        ("a", ("a",), "comma"),
+        ("a b", ("a", "b"), "space"),
+        ("a,b", ("a", "b"), "comma"),
+    ],
+)
+def test_scopes(expected, scopes, separator):
+    """They are joined in the way of the provider."""
+    assert expected == joined_scopes(credential(scopes=scopes, scope_separator=separator))
+
+
+async def test_scopes_of_client_credentials(endpoint):
+    """They are joined in the way of the provider too."""
+    assert GRANTED == await exchange(endpoint.port, None, scopes=("a", "b"), scope_separator="comma")
+    assert b"&scope=a%2Cb&" in endpoint.body
+
+
+@pytest.mark.parametrize("request_", [build_request(credential(), OLD), build_code_request(credential(), CODE), CODE])
+def test_request_that_is_printed(request_):
     """It tells nothing of what it holds."""
-    shown = repr(build_request(credential(), OLD))
-    assert "old" not in shown
-    assert "our-secret" not in shown
+    shown = repr(request_)
+    assert [] == [text for text in ("old", "our-secret", "c0de", "ver1fier") if text in shown]
 
 
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"])

@@ -29,36 +29,203 @@ def health(kept=FRESH, *, renewing=False, unsaved=False, **changes):
     return Health(credential(**changes), terms(**changes), kept, renewing, unsaved)
 
 
+CUT = "a renewal was cut off at 2027-01-15 08:00:00 UTC"
+KEEPS = "its access token is used as long as the vendor takes it"
+LOGIN = "run: bearer-proxy "
+STALE = "nothing: it is renewed with the next request"
+NOT_RENEWABLE = replace(FRESH, refresh_token=None)
+
+# condition, credential, seconds later, state, text for a person, a part of the reason, a part of the next step
 TABLE = [
-    ("fresh", health(), 0, State.OK, "", ""),
-    ("unknown lifetime", health(record()), 10**8, State.OK, "", ""),
-    ("a tenth left", health(), 900, State.OK, "", ""),
-    ("less than a tenth left", health(), 900.1, State.EXPIRING, "", ""),
-    ("expired", health(), 1001, State.EXPIRING, "", ""),
-    ("renewing", health(after(LATER), renewing=True), 0, State.RENEWING, "", ""),
-    ("passing trouble", health(after(LATER)), 0, State.RETRYING, "answered 503; next try 2027-01-15 08:01:00 UTC", ""),
-    ("lost answer", health(after(LOST)), 0, State.UNCERTAIN, "cut off at 2027-01-15 08:00:00 UTC", "nothing yet"),
-    ("crash", health(replace(FRESH, marked_at=NOW - 60)), 0, State.UNCERTAIN, "07:59:00 UTC", "nothing yet"),
-    ("refused grant", health(after(REFUSED_GRANT)), 0, State.LOGIN_REQUIRED, "invalid_grant", "import acme"),
+    ("fresh", health(), 0, State.OK, "ok", "", ""),
+    ("unknown lifetime", health(record()), 10**8, State.OK, "ok", "", ""),
+    ("a tenth left", health(), 900, State.OK, "ok", "", ""),
+    ("less than a tenth left", health(), 900.1, State.EXPIRING, "expiring", "", ""),
+    ("a moment before its expiry", health(), 999.9, State.EXPIRING, "expiring", "", ""),
+    ("expired, and nobody has needed it", health(), 1000, State.EXPIRING, "expiring", "", STALE),
+    (
+        "rejected, and to be renewed",
+        health(replace(FRESH, rejected=True)),
+        0,
+        State.EXPIRING,
+        "expiring",
+        "",
+        STALE,
+    ),
+    ("to be had with the refresh token", health(replace(FRESH, access_token=None)), 0, State.OK, "ok", "", ""),
+    ("renewing", health(after(LATER), renewing=True), 0, State.RENEWING, "renewing", "", ""),
+    (
+        "passing trouble",
+        health(after(LATER)),
+        59.9,
+        State.RETRYING,
+        "retrying (until 2027-01-15 08:01:00 UTC)",
+        "answered 503; next try 2027-01-15 08:01:00 UTC",
+        "nothing: it is tried again by itself",
+    ),
+    (
+        "passing trouble, its back-off over",
+        health(after(LATER)),
+        60,
+        State.RETRYING,
+        "retrying (with the next request)",
+        "answered 503; it is tried again with the next request",
+        "nothing: it is tried again by itself",
+    ),
+    (
+        "passing trouble of a clock that was set back",
+        health(after(LATER)),
+        -1,
+        State.RETRYING,
+        "retrying (with the next request)",
+        "answered 503",
+        "nothing",
+    ),
+    (
+        "unknown refusal",
+        health(after(Refused(TroubleKind.REFUSED, "HTTP 404"))),
+        0,
+        State.RETRYING,
+        "retrying (until 2027-01-15 08:10:00 UTC)",
+        "HTTP 404",
+        "check token_url of acme",
+    ),
+    (
+        "lost answer",
+        health(after(LOST)),
+        0,
+        State.UNCERTAIN,
+        f"uncertain ({CUT}; {KEEPS})",
+        CUT,
+        f"nothing yet: {KEEPS}",
+    ),
+    (
+        "lost answer, expired",
+        health(after(LOST)),
+        2000,
+        State.UNCERTAIN,
+        f"uncertain ({CUT}; {KEEPS})",
+        CUT,
+        "nothing yet",
+    ),
+    (
+        "crash",
+        health(replace(FRESH, marked_at=NOW)),
+        0,
+        State.UNCERTAIN,
+        f"uncertain ({CUT}; {KEEPS})",
+        CUT,
+        "nothing yet",
+    ),
+    (
+        "lost answer, and no access token",
+        health(replace(FRESH, marked_at=NOW, access_token=None)),
+        0,
+        State.UNCERTAIN,
+        f"uncertain ({CUT}; the refresh token is tried again with the next request)",
+        CUT,
+        "nothing yet: the refresh token",
+    ),
+    (
+        "mark of a configuration that sent refresh tokens",
+        health(replace(FRESH, marked_at=NOW), renew="client_credentials"),
+        0,
+        State.OK,
+        "ok",
+        "",
+        "",
+    ),
+    (
+        "refused grant",
+        health(after(REFUSED_GRANT)),
+        0,
+        State.LOGIN_REQUIRED,
+        "login required (the vendor refused the refresh token (invalid_grant))",
+        "invalid_grant",
+        LOGIN,
+    ),
     (
         "refused client",
         health(after(REFUSED_CLIENT)),
         0,
         State.LOGIN_REQUIRED,
+        "login required (the vendor refused this client (invalid_client))",
         "refused this client",
         "check client_id and client_secret",
     ),
-    ("never", health(NEVER), 0, State.NEVER_SIGNED_IN, "", "bearer-proxy import acme"),
-    ("logged out", health(LOGGED_OUT), 0, State.LOGIN_REQUIRED, "it was logged out", "bearer-proxy import acme"),
-    ("not configured", health(missing=("client_id",)), 0, State.NOT_CONFIGURED, "it lacks client_id", "set client_id"),
-    ("not renewable", health(renew="none"), 0, State.OK, "", ""),
-    ("not renewable, expired", health(renew="none"), 1001, State.LOGIN_REQUIRED, "cannot be renewed", "import acme"),
-    ("no refresh token", health(replace(FRESH, refresh_token=None)), 0, State.OK, "", ""),
+    ("never", health(NEVER), 0, State.NEVER_SIGNED_IN, "never signed in", "", LOGIN),
+    (
+        "logged out",
+        health(LOGGED_OUT),
+        0,
+        State.LOGIN_REQUIRED,
+        "login required (it was logged out)",
+        "it was logged out",
+        LOGIN,
+    ),
+    (
+        "logged out, and not renewable",
+        health(LOGGED_OUT, renew="none"),
+        0,
+        State.LOGIN_REQUIRED,
+        "login required (it was logged out)",
+        "it was logged out",
+        LOGIN,
+    ),
+    (
+        "not configured",
+        health(missing=("client_id", "token_url")),
+        0,
+        State.NOT_CONFIGURED,
+        "not configured (it lacks client_id, token_url)",
+        "it lacks client_id",
+        "set client_id, token_url for acme",
+    ),
+    ("not renewable", health(renew="none"), 0, State.OK, "ok", "", ""),
+    ("not renewable, with trouble of before", health(after(LATER), renew="none"), 0, State.OK, "ok", "", ""),
+    (
+        "not renewable, soon expired",
+        health(renew="none"),
+        999.9,
+        State.EXPIRING,
+        "expiring",
+        "cannot be renewed",
+        f"before it expires, {LOGIN}",
+    ),
+    (
+        "not renewable, expired",
+        health(renew="none"),
+        1000,
+        State.LOGIN_REQUIRED,
+        "login required (its tokens cannot be renewed)",
+        "cannot be renewed",
+        LOGIN,
+    ),
+    ("no refresh token", health(NOT_RENEWABLE), 0, State.OK, "ok", "", ""),
+    (
+        "no refresh token, rejected",
+        health(replace(NOT_RENEWABLE, rejected=True)),
+        0,
+        State.LOGIN_REQUIRED,
+        "login required (the vendor gave no refresh token)",
+        "no refresh token",
+        LOGIN,
+    ),
+    (
+        "no refresh token, and another client's trouble",
+        health(replace(NOT_RENEWABLE, trouble=after(REFUSED_CLIENT).trouble), client_id="new"),
+        0,
+        State.OK,
+        "ok",
+        "",
+        "",
+    ),
     (
         "client credentials refused",
         health(after(REFUSED_CLIENT, NEVER, renew="client_credentials"), renew="client_credentials"),
         0,
         State.LOGIN_REQUIRED,
+        "login required (the vendor refused this client (invalid_client))",
         "refused this client",
         "check client_id and client_secret",
     ),
@@ -67,23 +234,28 @@ TABLE = [
         health(after(LATER, NEVER, renew="client_credentials"), renew="client_credentials"),
         0,
         State.RETRYING,
+        "retrying (until 2027-01-15 08:01:00 UTC)",
         "answered 503",
         "",
     ),
-    ("refused client that has changed", health(after(REFUSED_CLIENT), client_id="new"), 0, State.OK, "", ""),
+    ("client credentials, not needed yet", health(NEVER, renew="client_credentials"), 0, State.OK, "ok", "", ""),
+    ("refused client that has changed", health(after(REFUSED_CLIENT), client_id="new"), 0, State.OK, "ok", "", ""),
+    ("unsaved", health(unsaved=True), 0, State.OK, "ok", "", "make it possible to write the store"),
 ]
 
 
 @pytest.mark.parametrize(
-    ("one", "later", "state", "reason", "step"), [row[1:] for row in TABLE], ids=[r[0] for r in TABLE]
+    ("one", "later", "state", "text", "reason", "step"), [row[1:] for row in TABLE], ids=[r[0] for r in TABLE]
 )
-def test_state(one, later, state, reason, step):
-    """One word, why, and what to do where a person can do something."""
+def test_state(one, later, state, text, reason, step):
+    """One word, why, the text for a person, and what to do where a person can do something."""
     now = NOW + later
-    assert state is one.state(now)[0]
-    assert reason in one.state(now)[1]
-    assert bool(reason) is bool(one.state(now)[1])
+    found, why = one.state(now)
+    assert (state, text) == (found, one.described(now))
+    assert reason in why
+    assert bool(reason) is bool(why)
     assert step in one.next_step(now)
+    assert bool(step) is bool(one.next_step(now)) or state is State.RETRYING
 
 
 @pytest.mark.parametrize(
@@ -115,9 +287,10 @@ def test_json():
     kept = record(Origin.EXCHANGE, expires_in=1000, generation=7, scope="a b")
     expected = {
         "name": NAME,
+        "provider": "acme-api",
         "state": "retrying",
         "reason": "the token endpoint answered 503; next try 2027-01-15 08:01:00 UTC",
-        "next_step": "nothing: it is tried again by itself",
+        "next_step": "make it possible to write the store: the new tokens are in memory only",
         "generation": 7,
         "origin": "exchange",
         "scope": "a b",
@@ -129,7 +302,9 @@ def test_json():
         "can_renew": True,
         "unsaved": True,
     }
-    assert expected == json.loads(json.dumps(health(after(LATER, kept), unsaved=True).as_json(NOW + 10)))
+    assert expected == json.loads(
+        json.dumps(health(after(LATER, kept), unsaved=True, provider_name="acme-api").as_json(NOW + 10))
+    )
 
 
 def test_json_of_a_credential_that_was_never_signed_in():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.credentials.answers import read_pasted
+from proxy.credentials.pasted import pairs, pasted_fields, read_pasted
 from proxy.credentials.record import Tokens
 from proxy.errors import TokenFormatError
 from proxy.secret import Secret
@@ -105,3 +105,76 @@ def test_text_without_a_usable_token(text):
     with pytest.raises(TokenFormatError) as caught:
         read_pasted(text)
     assert CANARY not in f"{caught.value!r} {caught.value.__cause__!r}"
+
+
+CALLBACK = "http://127.0.0.1:8081/callback"
+
+
+@pytest.mark.parametrize(
+    ("expected", "text"),
+    [
+        ({"code": "abc"}, "abc"),
+        ({"code": "4/0AX-_~.+"}, "  4/0AX-_~.+\r\n"),
+        ({"code": "abc=="}, "abc=="),
+        ({"code": "a:b!c"}, "a:b!c"),
+        ({"code": "abc=def"}, "abc=def"),
+        ({"code": "abc", "state": "s"}, f"{CALLBACK}?code=abc&state=s"),
+        ({"code": "abc", "state": "s"}, "code=abc&state=s"),
+        ({"code": "abc", "state": "s"}, "?code=abc&state=s"),
+        ({"code": "abc", "state": "s"}, '{"code": "abc", "state": "s"}'),
+        ({"code": "abc"}, "urn:ietf:wg:oauth:2.0:oob?code=abc"),
+        ({"code": "a=b&c"}, f"{CALLBACK}?code=a%3Db%26c#"),
+        ({"error": "access_denied", "state": "s"}, f"{CALLBACK}?error=access_denied&state=s"),
+        ({"access_token": "abc"}, "access_token=abc"),
+        ({}, CALLBACK),
+        ({}, f"{CALLBACK}/"),
+        ({}, "https://app.cloud66.com/oauth/authorize/native"),
+        ({}, "abc\ndef"),
+        ({}, "{abc"),
+        ({}, "[abc]"),
+        ({}, "<html>"),
+    ],
+)
+def test_code_as_it_is_pasted(expected, text):
+    """It is taken bare, in an address or as form text; an address without an answer in it is no code."""
+    assert expected == pasted_fields(text, bare="code")
+
+
+@pytest.mark.parametrize("text", [CALLBACK, f"{CALLBACK}/", "https://x.example"])
+def test_address_without_an_answer(text):
+    """It is said to hold no token."""
+    with pytest.raises(TokenFormatError, match="there is no access_token in it"):
+        read_pasted(text)
+
+
+def test_code_where_tokens_are_expected():
+    """It is named for what it is, with what to do."""
+    with pytest.raises(TokenFormatError, match=r"this is a code: .* login --paste"):
+        read_pasted(f"{CALLBACK}?code={CANARY}")
+
+
+@pytest.mark.parametrize(
+    ("expected", "text"),
+    [
+        ({}, ""),
+        ({"access_token": "a+b"}, "access_token=a+b"),
+        ({"access_token": "a+b"}, "access_token=a%2Bb"),
+        ({"refresh_token": "a+b/c="}, "refresh_token=a+b/c="),
+        ({"scope": "a b"}, "scope=a+b"),
+        ({"access_token": "a+b", "scope": "a b+"}, "access_token=a+b&scope=a+b%2B"),
+        ({"access_token": "b"}, "access_token=a&access_token=b"),
+        ({"code": "a"}, "code=a&empty=&flag"),
+        ({"code": "\ufffd"}, "code=%FF"),
+        ({"code": "%zz"}, "code=%zz"),
+    ],
+)
+def test_parameters_of_an_address(expected, text):
+    """A `+` is a space, but in a token, where a space cannot be."""
+    assert expected == pairs(text)
+
+
+@pytest.mark.parametrize("separator", ["#", "?"])
+def test_plus_in_a_token(separator):
+    """It stays a plus, encoded or not."""
+    expected = Tokens(access_token=Secret("a+b"), refresh_token=Secret("c+d"), scope="e f")
+    assert expected == read_pasted(f"{CALLBACK}{separator}access_token=a+b&refresh_token=c%2Bd&scope=e+f")

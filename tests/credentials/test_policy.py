@@ -223,3 +223,23 @@ def test_renewal_time_is_never_guarded():
         due = policy.renewal_time(kept, terms(), 0.3)
         assert due is not None
         assert Need.EXCHANGE is obtain(kept, 1, due)
+
+
+@pytest.mark.parametrize(
+    ("expected", "changes"),
+    [
+        ("login", {"grant": "authorization_code", "authorize_url": "https://acme.example/a"}),
+        ("login", {"grant": "implicit", "authorize_url": "https://acme.example/a"}),
+        ("import", {"grant": "authorization_code"}),
+        ("import", {"grant": "implicit"}),
+        ("import", {"grant": "manual", "authorize_url": "https://acme.example/a"}),
+        ("import", {"grant": "client_credentials", "authorize_url": "https://acme.example/a"}),
+    ],
+)
+def test_command_that_brings_new_tokens(expected, changes):
+    """It is `login` where a person signs in by a browser, else `import`; a refused client needs neither."""
+    known = terms(**changes)
+    assert expected == known.sign_in
+    assert f"run: bearer-proxy {expected} acme" == policy.remedy(record(), known)
+    refused = record(trouble=trouble(TroubleKind.CLIENT))
+    assert "check client_id and client_secret of acme" == policy.remedy(refused, known)

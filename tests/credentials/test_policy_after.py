@@ -9,7 +9,17 @@ from proxy.secret import Secret
 
 from .conftest import NOW, record, terms, tokens
 
-KEPT = ("generation", "access_token", "refresh_token", "expires_at", "obtained_at", "origin", "exchanged_at", "guard")
+KEPT = (
+    "generation",
+    "access_token",
+    "refresh_token",
+    "expires_at",
+    "obtained_at",
+    "origin",
+    "exchanged_at",
+    "guard",
+    "org_pk",
+)
 EARLIER = NOW - 500
 LOST = Uncertain("no answer")
 NO_ANSWERS = [
@@ -28,8 +38,10 @@ def kept_of(kept):
 
 
 def test_granted():
-    """The next generation is of now, without mark or trouble; guard and exchange time are kept up."""
-    before = record(generation=7, guard=60.0, marked_at=EARLIER, trouble=after(LOST).trouble, scope="old")
+    """The next generation is of now, without mark or trouble; guard, exchange time and organization are kept up."""
+    before = record(
+        generation=7, guard=60.0, marked_at=EARLIER, trouble=after(LOST).trouble, scope="old", org_pk="7kQ2f"
+    )
     expected = Record(
         name=before.name,
         generation=8,
@@ -41,6 +53,7 @@ def test_granted():
         origin=Origin.EXCHANGE,
         guard=60.0,
         exchanged_at=NOW,
+        org_pk="7kQ2f",
     )
     assert expected == after(Granted(tokens("new", expires_in=60)), before)
 
@@ -54,7 +67,14 @@ def test_granted_without_a_refresh_token():
 def test_tokens_of_a_person(origin):
     """Nothing of before is left but the generation, and when an exchange was."""
     before = record(
-        Origin.EXCHANGE, EARLIER, generation=7, guard=60.0, marked_at=EARLIER, trouble=after(LOST).trouble, scope="old"
+        Origin.EXCHANGE,
+        EARLIER,
+        generation=7,
+        guard=60.0,
+        marked_at=EARLIER,
+        trouble=after(LOST).trouble,
+        scope="old",
+        org_pk="7kQ2f",
     )
     made = policy.accepted(before, tokens(None), origin, NOW)
     assert (
@@ -73,7 +93,7 @@ def test_tokens_of_a_person(origin):
 def test_logout():
     """It is a generation without tokens."""
     expected = Record(name="acme", generation=8, origin=Origin.LOGOUT, obtained_at=NOW)
-    assert expected == policy.logged_out(record(generation=7, marked_at=EARLIER), NOW)
+    assert expected == policy.logged_out(record(generation=7, marked_at=EARLIER, org_pk="7kQ2f"), NOW)
 
 
 @pytest.mark.parametrize(("refresh", "expected"), [("new", "new"), (None, "refresh-0")])

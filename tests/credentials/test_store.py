@@ -13,7 +13,8 @@ import pytest
 
 from proxy.credentials import policy
 from proxy.credentials.record import Origin, Record, Trouble, TroubleKind
-from proxy.credentials.store import APPLICATION_ID, SCHEMA_VERSION, Store
+from proxy.credentials.store import Store
+from proxy.credentials.storefile import APPLICATION_ID, SCHEMA_VERSION
 from proxy.errors import StoreError
 from proxy.secret import Secret
 
@@ -35,6 +36,7 @@ FULL = Record(
     marked_at=NOW + 1,
     trouble=TROUBLE,
     exchanged_at=NOW,
+    org_pk="7kQ2f",
 )
 OPENER = """
 import asyncio, os, sys
@@ -281,6 +283,17 @@ async def test_guard_of_a_generation_that_has_passed(open_store):
     assert record(generation=7, trouble=TROUBLE) == await store.read(NAME)
     await store.write_guard(NAME, 7, 99.0)
     assert record(generation=7, trouble=TROUBLE, guard=99.0) == await store.read(NAME)
+
+
+async def test_organization_of_a_generation_that_has_passed(open_store):
+    """It is not written; that of the present one is, and nothing else with it."""
+    store = await open_store()
+    await store.write(record(generation=7, trouble=TROUBLE))
+    await store.write_org_pk(NAME, 6, "gone")
+    await store.write_org_pk("other", 7, "gone")
+    assert record(generation=7, trouble=TROUBLE) == await store.read(NAME)
+    await store.write_org_pk(NAME, 7, "7kQ2f")
+    assert record(generation=7, trouble=TROUBLE, org_pk="7kQ2f") == await store.read(NAME)
 
 
 async def test_version(open_store):

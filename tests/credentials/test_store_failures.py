@@ -8,7 +8,7 @@ import sqlite3
 
 import pytest
 
-from proxy.credentials import store as store_module
+from proxy.credentials import storefile
 from proxy.credentials.store import Store
 from proxy.errors import StoreBusyError, StoreError
 
@@ -141,7 +141,7 @@ async def test_lock_file_that_is_a_link(open_store, tmp_path, path):
 
 async def test_write_while_another_process_writes_for_long(open_store, path, monkeypatch):
     """It fails in words of ours, and nothing is changed."""
-    monkeypatch.setattr("proxy.credentials.store._BUSY_TIMEOUT", 0.05)
+    monkeypatch.setattr("proxy.credentials.storefile._BUSY_TIMEOUT", 0.05)
     store = await open_store()
     await store.write(record(generation=1))
     blocker = sqlite3.connect(path, isolation_level=None)
@@ -184,8 +184,8 @@ async def test_store_that_another_process_makes_while_we_open_it(path, monkeypat
             if next(looks) == statement:
                 with monkeypatch.context() as patched, contextlib.suppress(sqlite3.Error, StoreError):
                     patched.setattr(sqlite3, "connect", connect)
-                    patched.setattr(store_module, "_BUSY_TIMEOUT", 0.01)
-                    store_module._open(path).close()
+                    patched.setattr(storefile, "_BUSY_TIMEOUT", 0.01)
+                    storefile.open_file(path).close()
             return super().execute(*arguments)
 
     monkeypatch.setattr(sqlite3, "connect", functools.partial(connect, factory=Interrupted))

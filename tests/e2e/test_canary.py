@@ -62,11 +62,19 @@ async def test_a_whole_life_leaves_no_secret(bare_proxy: Proxy, vendors: Sandbox
             if one[0].lower() == "authorization"
         }
     commands = [
-        await bare_proxy.command(*what) for what in (("status",), ("status", "--json"), ("refresh", "readycloud"))
+        await bare_proxy.command(*what)
+        for what in (
+            ("status",),
+            ("status", "--json"),
+            ("doctor", "--timeout", "2"),
+            ("doctor", "--json", "--timeout", "2"),
+            ("refresh", "readycloud"),
+        )
     ]
     assert 0 == await bare_proxy.stop()
     written = "\n".join([bare_proxy.log, *answers, *(done.out + done.err for done in commands)])
     assert "exchange for onecloud" in written
+    assert "credential onecloud:" in written
     assert "a=" not in written
     assert [] == [secret for secret in secrets if secret in written]
 

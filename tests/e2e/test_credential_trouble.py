@@ -34,12 +34,12 @@ async def test_a_vendor_that_cannot_be_renewed(proxy: Proxy, vendors: Sandbox) -
     assert "invalid_token" in headers["WWW-Authenticate"]
     assert its_own["WWW-Authenticate"].split(",")[0] == headers["WWW-Authenticate"].split(",")[0]
     assert (
-        'details="login required for cloud66: the vendor gave no refresh token; run: bearer-proxy import cloud66"'
+        'details="login required for cloud66: the vendor gave no refresh token; run: bearer-proxy login cloud66"'
         in headers["Proxy-Status"]
     )
     assert 0 == (await control.state())["exchanges"]
     told = await proxy.credential("cloud66")
-    assert ("login required", "run: bearer-proxy import cloud66") == (told["state"], told["next_step"])
+    assert ("login required", "run: bearer-proxy login cloud66") == (told["state"], told["next_step"])
     ready, _, reasons = await get(proxy.admin_url + "/readyz?credential=cloud66")
     assert (503, b"login required" in reasons) == (ready, True)
     assert "WARNING login required for cloud66" in proxy.log

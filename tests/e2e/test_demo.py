@@ -15,7 +15,9 @@ import pytest
 
 from proxy.sandbox import VENDORS
 from tests.conftest import need
-from tests.support.processes import command, environment, free_port
+from tests.support.processes import Proxy, command, environment, free_port
+from tests.support.signing import person
+from tests.support.signing import running as running_on
 
 
 class Running:
@@ -84,11 +86,11 @@ async def paste(line: str) -> str:
 
 
 async def test_demo(tmp_path: Path) -> None:
-    """Every printed line works in its order, and Ctrl-C ends it with 0."""
+    """Every printed line works in its order, the page too; one can sign in anew, and Ctrl-C ends it with 0."""
     options = ports("port", "admin-port", *SANDBOX_PORTS)
     async with running(tmp_path, "demo", "--lifetime", "600", *options) as demo:
         printed = await demo.until("Ctrl-C")
-        orgs, stacks, chains, expire, again, expire_66, stacks_again, credentials = re.findall(r"curl .*", printed)
+        orgs, stacks, chains, expire, again, expire_66, stacks_again = re.findall(r"curl .*", printed)
         assert 1 == json.loads(await paste(orgs))["count"]
         assert json.loads(await paste(stacks))["response"]
         assert json.loads(await paste(chains))["data"]
@@ -99,7 +101,13 @@ async def test_demo(tmp_path: Path) -> None:
         refused = await paste(stacks_again)
         assert "401 Unauthorized" in refused
         assert "login required for cloud66" in refused
-        assert set(VENDORS) == {one["name"] for one in json.loads(await paste(credentials))["credentials"]}
+        (page,) = re.findall(r"^  (http://127\.0\.0\.1:\d+/)$", printed, re.MULTILINE)
+        async with person() as visitor:
+            assert set(VENDORS) == set(re.findall(r'href="/login/(\w+)"', await visitor.open(page)))
+            for name in ("readycloud", "cloud66"):
+                await visitor.press(f"{page}login/{name}", f"/login/{name}")
+                assert f"Signed in to {name}" in await visitor.come_back(await visitor.decide(visitor.location))
+        assert json.loads(await paste(stacks))["response"], "the sign-in mended it"
         assert 0 == await demo.interrupt()
     assert "Traceback" not in demo.printed
     assert [] == list(tmp_path.iterdir())
@@ -114,17 +122,22 @@ async def test_demo_renews_ahead_of_time(tmp_path: Path) -> None:
 
 
 async def test_sandbox(tmp_path: Path) -> None:
-    """It prints where the vendors are and how tokens are had."""
+    """It prints where the vendors are and how one signs in, or has tokens without that."""
     async with running(tmp_path, "sandbox", *ports(*SANDBOX_PORTS)) as sandbox:
         printed = await sandbox.until("Ctrl-C")
         grant, expire = re.findall(r"curl .*", printed)
         tokens = await paste(grant.partition("|")[0])
         assert {"access_token", "refresh_token"} <= set(json.loads(tokens))
-        (tmp_path / "config.yaml").write_text(printed.partition("them:\n")[2].partition("\nTokens")[0])
+        (tmp_path / "config.yaml").write_text(printed.partition("them:\n")[2].partition("\nSign in")[0])
         assert 0 == (await command("import", "readycloud", stdin=tokens, cwd=tmp_path)).code
         done = await command("refresh", "readycloud", cwd=tmp_path)
         assert "renewed readycloud: generation 2" in done.out, done.err
         assert "" == await paste(expire)
+        (login,) = re.findall(r"bearer-proxy (login \w+)$", printed, re.MULTILINE)
+        proxy = Proxy(tmp_path)
+        async with running_on(proxy, *login.split(), "--no-browser", "--paste") as signing_in, person() as visitor:
+            signing_in.type(await visitor.decide(await signing_in.url()) + "\n")
+            assert 0 == (await signing_in.done()).code, signing_in.err
         assert 0 == await sandbox.interrupt()
 
 

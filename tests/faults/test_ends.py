@@ -148,7 +148,7 @@ async def test_new_tokens_while_the_store_is_held(bare_proxy: Proxy, vendors: Sa
 async def test_lock_made_by_the_administrator(bare_proxy: Proxy, vendors: Sandbox) -> None:
     """It belongs to the owner of the store, whom it would shut out otherwise."""
     bare_proxy.configure(sandbox_config(vendors))
-    await bare_proxy.command("status")
+    await bare_proxy.command("logout", "readycloud")
     os.chown(bare_proxy.folder / "tokens.db", 65534, 65534)
     await bare_proxy.bring_tokens("onecloud", vendors.grant("onecloud"))
     assert 65534 == (bare_proxy.folder / "tokens.db.onecloud.lock").stat().st_uid

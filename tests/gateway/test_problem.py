@@ -13,6 +13,9 @@ from proxy.errors import (
     MethodNotImplementedError,
     NoRouteError,
     NotConfiguredError,
+    OrganizationAmbiguousError,
+    OrganizationMissingError,
+    OrganizationRefusedError,
     RenewalDelayedError,
     RenewalGuardedError,
     RequestError,
@@ -35,6 +38,9 @@ ERRORS = [
     LoginRequiredError("acme", "nobody has signed in yet", "do this"),
     RenewalGuardedError("acme", "too young"),
     RenewalDelayedError("acme", "failed", 4.2),
+    OrganizationAmbiguousError("acme", ["Sample Goods (7kQ2f)", "9~x.B"], 3),
+    OrganizationMissingError("acme", "none"),
+    OrganizationRefusedError("no"),
     UpstreamDnsError("no address"),
     UpstreamReadTimeoutError("too slow"),
 ]
@@ -82,6 +88,10 @@ async def test_every_error(error):
         (
             (503, "Service Unavailable", "token endpoint failed; try again after Retry-After"),
             RenewalDelayedError("a", "x", 1.0),
+        ),
+        (
+            (503, "Service Unavailable", "proxy failed; choose one of the organizations"),
+            OrganizationAmbiguousError("a", ["b", "c"], 0),
         ),
     ],
 )

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
-from proxy.config import LOOPBACK_ONLY, CredentialConfig, RouteConfig, Upstream, presets
+from proxy.config import LOOPBACK_ONLY, ORG_PK, CredentialConfig, RouteConfig, Upstream, presets
 from proxy.credentials.record import Snapshot
 from proxy.errors import CallerError, CredentialError, LoginRequiredError, RequestError, UpstreamTerminatedError
 from proxy.gateway.body import Spool
@@ -137,20 +137,47 @@ class Credential:
         return Snapshot("acme", self.generation, Secret(f"token-{self.generation}"))
 
 
+class Organization:
+    """An organization source: gives `key`, or raises `error`."""
+
+    def __init__(self, stop: Stop) -> None:
+        self.stop = stop
+        self.key = "KEY"
+        self.error: RequestError | None = None
+        self.asked = 0
+        self.doubted: list[str] = []
+
+    async def current(self) -> str:
+        self.asked += 1
+        await self.stop(f"organization {self.asked}")
+        if self.error is not None:
+            raise self.error
+        return self.key
+
+    def doubt(self, key: str) -> None:
+        self.doubted.append(key)
+
+
 class Bench:
-    """A forwarder between these, with one route `/rc` to ReadyCloud; spools into `folder`."""
+    """A forwarder between these, with a route `/rc` to ReadyCloud and `/orders` to an organization's."""
 
     def __init__(self, folder: Path) -> None:
         self.stop = Stop()
         self.vendor = Vendor(self.stop)
         self.credential = Credential(self.vendor, self.stop)
+        self.organization = Organization(self.stop)
         self.spool = Spool(folder, 1000)
         self.trail = Trail()
         provider = presets()["readycloud"]
-        route = RouteConfig("readycloud", "acme", Upstream.parse(provider.upstream), "/rc")
+        orders = f"{provider.upstream}/api/v2/orgs/{ORG_PK}/orders"
+        routes = [
+            RouteConfig("readycloud", "acme", Upstream.parse(provider.upstream), "/rc"),
+            RouteConfig("orders", "acme", Upstream.parse(orders), "/orders"),
+        ]
         self._forward = Forwarder(
-            RouteTable([make_route(route, CredentialConfig("acme", provider))]),
+            RouteTable(make_route(route, CredentialConfig("acme", provider)) for route in routes),
             {"acme": self.credential},
+            {"acme": self.organization},
             self.vendor,
             LOOPBACK_ONLY,
             Replay(self.spool, MEMORY, LIMIT),

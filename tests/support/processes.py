@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -20,13 +22,20 @@ from proxy.sandbox import CLIENT_ID, CLIENT_SECRET, VENDORS, Sandbox
 
 ROOT = Path(__file__).parents[2]
 READY_WITHIN = 15.0  # seconds
+_PORTS = 12_000, 32_000  # below those that systems give out by themselves
+_GIVEN: set[int] = set()
 
 
 def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that is free, given out once, and that the system does not give to anybody's outgoing connections."""
+    while True:
+        port = random.randrange(*_PORTS)
+        if port in _GIVEN:
+            continue
+        _GIVEN.add(port)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -154,17 +163,40 @@ class Proxy:
         raise AssertionError(f"the proxy did not answer: {self.log}")
 
 
-def sandbox_config(vendors: Sandbox, more: str = "") -> str:
-    """The configuration for all three emulated vendors, each under a prefix of its name."""
+def sandbox_config(
+    vendors: Sandbox,
+    more: str = "",
+    *,
+    providers: Mapping[str, str] | None = None,
+    credentials: Mapping[str, str] | None = None,
+) -> str:
+    """The configuration for all three emulated vendors, each under a prefix of its name.
+
+    `providers` and `credentials` hold further keys of theirs as YAML in one line: `{"cloud66": "scopes: [public]"}`.
+    People sign in at `localhost`, so that the way back to 127.0.0.1 is cross-site, as in real life.
+    """
     token_paths = {"readycloud": "/api/v1/oauth2/token/", "cloud66": "/oauth/token", "onecloud": "/oauth2/token"}
+    pages = {"readycloud": "/api/v1/oauth2/authorize", "cloud66": "/oauth/authorize"}
+
+    def further(keys: Mapping[str, str] | None, name: str) -> str:
+        return f", {keys[name]}" if keys and name in keys else ""
+
     lines = ["providers:"]
     for name in VENDORS:
         url = vendors.url(name)
-        lines.append(f'  {name}: {{extends: {name}, upstream: "{url}", token_url: "{url}{token_paths[name]}"}}')
+        page = f', authorize_url: "{localhost(url)}{pages[name]}"' if name in pages else ""
+        end = page + further(providers, name)
+        lines.append(f'  {name}: {{extends: {name}, upstream: "{url}", token_url: "{url}{token_paths[name]}"{end}}}')
     lines.append("credentials:")
     for name in VENDORS:
         secret = "" if name == "onecloud" else f", client_secret: {CLIENT_SECRET}"
-        lines.append(f"  {name}: {{provider: {name}, client_id: {CLIENT_ID}{secret}}}")
+        end = secret + further(credentials, name)
+        lines.append(f"  {name}: {{provider: {name}, client_id: {CLIENT_ID}{end}}}")
     lines.append("routes:")
     lines += [f"  - {{prefix: /{name}, credential: {name}}}" for name in VENDORS]
     return "\n".join([*lines, more, ""])
+
+
+def localhost(url: str) -> str:
+    """The same place by its name, which is another site for a browser."""
+    return url.replace("127.0.0.1", "localhost", 1)

@@ -1,0 +1,51 @@
+"""The commands that run the proxy, and those that look at its configuration alone."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+
+from .. import app, logs
+from ..config import load
+from ..config import schema as config_schema
+from ..errors import ConfigError
+from .shared import configuration, stop_event
+
+
+def serve(options: argparse.Namespace) -> int:
+    """Run both planes until a signal asks for the end."""
+    config = configuration(options)
+    logs.configure(config.log_format, config.log_level)
+
+    async def run() -> None:
+        stop = stop_event()
+        async with app.running(config):
+            await stop.wait()
+
+    asyncio.run(run())
+    return 0
+
+
+def check(options: argparse.Namespace) -> int:
+    """Print every problem; 2 if one is an error."""
+    try:
+        config, warnings = load(options.config, os.environ)
+    except ConfigError as error:
+        print(error)
+        return error.exit_code
+    for warning in warnings:
+        print(warning)
+    if not config.routes:
+        print(f"{options.config}: there are no routes: every request will be answered 404")
+    ready = sum(not credential.missing for credential in config.credentials.values())
+    total, routes = len(config.credentials), len(config.routes)
+    print(f"{options.config}: no errors; routes: {routes}; credentials: {total}, of which configured: {ready}")
+    return 0
+
+
+def schema(_: argparse.Namespace) -> int:
+    """Print the JSON Schema of config.yaml."""
+    print(json.dumps(config_schema(), indent=2))
+    return 0

@@ -1,0 +1,473 @@
+"""Sign-ins under way: begun, completed whole or not at all, on the real store, by a clock that only tests move."""
+
+import asyncio
+import gc
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from proxy.config import LOOPBACK_ONLY, Config, Limits
+from proxy.credentials.answers import Granted, Outcome, Passing, Refused, Uncertain, Unusable
+from proxy.credentials.core import open_core
+from proxy.credentials.exchange import Code
+from proxy.credentials.record import Origin, Tokens, TroubleKind
+from proxy.credentials.signin import SignedIn, SignIn, redeemed
+from proxy.errors import SignInError, StoreBusyError, TokenFormatError
+from proxy.secret import Secret
+
+from .conftest import NOW, credential, within
+
+TIMEOUT = 600.0
+MOST = 256
+CANARY = "canary-7f3a9c"
+BROWSER, OTHER = "session-of-a-browser", "session-of-another"
+REDIRECT = "http://127.0.0.1:8081/callback"
+KEYS = {"authorize_url": "https://acme.example/authorize", "redirect_uri": REDIRECT, "scopes": ("order",)}
+CREDENTIALS = (
+    credential(name="code", **KEYS),
+    credential(name="other", **KEYS),
+    credential(name="implicit", grant="implicit", **KEYS),
+    credential(name="manual", grant="manual", **{**KEYS, "authorize_url": ""}, client_id=""),
+    credential(name="machine", grant="client_credentials", renew="client_credentials"),
+)
+OLD = Tokens(access_token=Secret("old-access"), refresh_token=Secret("old-refresh"), expires_in=60.0, scope="old")
+NEW = Tokens(access_token=Secret("new-access"), refresh_token=Secret("new-refresh"), expires_in=3600.0, scope="order")
+
+
+class Redeeming:
+    """Redeems codes as a vendor does, once each, behind a gate for each."""
+
+    def __init__(self):
+        self.redeemed: list[Code] = []
+        self.entered = asyncio.Event()
+        self.gates: dict[str, asyncio.Event] = {}
+        self.outcomes: dict[str, Outcome] = {}
+
+    def hold(self, code):
+        self.entered.clear()
+        self.gates[code] = asyncio.Event()
+        return self.gates[code]
+
+    async def __call__(self, credential, code):
+        text = code.code.reveal()
+        self.redeemed.append(code)
+        self.entered.set()
+        if text in self.gates:
+            await self.gates[text].wait()
+        return self.outcomes.get(text, Granted(NEW))
+
+
+@pytest.fixture
+async def redeeming():
+    return Redeeming()
+
+
+@pytest.fixture
+def config(tmp_path):
+    return Config(
+        path=tmp_path / "config.yaml",
+        listen=(),
+        admin=(),
+        store=tmp_path / "tokens.db",
+        spool_dir=tmp_path,
+        anonymous=LOOPBACK_ONLY,
+        credentials={one.name: one for one in CREDENTIALS},
+        routes=(),
+        limits=Limits(login_timeout=TIMEOUT),
+    )
+
+
+@pytest.fixture
+async def core(config, clock):
+    async with open_core(config, clock=clock) as opened:
+        for name in config.credentials:
+            await opened.put(name, OLD, Origin.IMPORT)
+        yield opened
+
+
+@pytest.fixture
+async def sign_in(config, core, redeeming, clock):
+    made = SignIn(config, core, redeeming, clock=clock)
+    yield made
+    for gate in redeeming.gates.values():
+        gate.set()
+    await within(made.stop())
+
+
+def begun(sign_in, name="code", session="", **how):
+    """Begin a sign-in, and give its state."""
+    url = sign_in.begin(name, session, **how)
+    return dict(parse_qsl(urlsplit(url).query))["state"]
+
+
+def kept(core, name="code"):
+    """Give what counts of a record: its generation, origin and tokens."""
+    record = core.keeper(name).health().record
+    texts = [None if token is None else token.reveal() for token in (record.access_token, record.refresh_token)]
+    return record.generation, record.origin, *texts
+
+
+BEFORE = (1, Origin.IMPORT, "old-access", "old-refresh")
+AFTER = (2, Origin.LOGIN, "new-access", "new-refresh")
+DONE = SignedIn("code", "an access token, a refresh token; it expires in 60 min", ())
+
+
+async def test_code_that_comes_back(sign_in, core, redeeming):
+    """It is redeemed with the attempt's own verifier and redirect, and its tokens are the next generation."""
+    attempt_state = begun(sign_in, session=BROWSER)
+    attempt = sign_in.under_way("code", BROWSER)
+    assert DONE == await sign_in.returned({"code": "c", "state": attempt_state}, BROWSER)
+    assert [Code(Secret("c"), attempt.verifier, REDIRECT)] == redeeming.redeemed
+    assert AFTER == kept(core)
+    record = await core.store.read("code")
+    assert (NOW + 3600.0, "order") == (record.expires_at, record.scope)
+    assert sign_in.under_way("code", BROWSER) is None
+
+
+async def test_tokens_that_come_back(sign_in, core, redeeming):
+    """They are stored as they are: there is nothing to redeem. What differs from what was asked is told."""
+    fields = {"access_token": "new-access", "refresh_token": "new-refresh", "scope": "note", "expires_in": "x"}
+    done = await sign_in.returned({**fields, "state": begun(sign_in, "implicit")})
+    assert "an access token, a refresh token; its lifetime is not known" == done.held
+    assert ("its scopes are not those of the configuration: lacking: order; more: note",) == done.warnings
+    assert (AFTER, []) == (kept(core, "implicit"), redeeming.redeemed)
+
+
+@pytest.mark.parametrize(
+    ("expected", "state"),
+    [
+        ("the vendor's answer bears no state", None),
+        ("the vendor's answer bears no state", ""),
+        ("no sign-in that is under way here: it is over, took longer than 10 min, or its state", CANARY),
+        ("no sign-in that is under way here", "\ud800"),
+        ("no sign-in that is under way here", "\u00e4"),
+    ],
+)
+@pytest.mark.parametrize("answer", [{"code": "c"}, {"access_token": "abc"}, {"error": "access_denied"}])
+async def test_answer_to_nothing_that_was_begun(sign_in, core, redeeming, expected, state, answer):
+    """It is refused, redeems nothing and ends nothing."""
+    good = begun(sign_in)
+    with pytest.raises(SignInError, match=expected) as caught:
+        await sign_in.returned(answer if state is None else {**answer, "state": state})
+    assert CANARY not in repr(caught.value)
+    assert (BEFORE, []) == (kept(core), redeeming.redeemed)
+    assert DONE == await sign_in.returned({"code": "c", "state": good})
+
+
+@pytest.mark.parametrize("answer", [{"code": "c"}, {"error": "access_denied"}, {"code": ""}, {"access_token": "a b"}])
+async def test_answer_that_comes_twice(sign_in, core, answer):
+    """An attempt is answered once, whatever the answer is."""
+    fields = {**answer, "state": begun(sign_in)}
+    if answer == {"code": "c"}:
+        await sign_in.returned(fields)
+    else:
+        with pytest.raises((SignInError, TokenFormatError)):
+            await sign_in.returned(fields)
+    before = kept(core)
+    with pytest.raises(SignInError, match="no sign-in that is under way here"):
+        await sign_in.returned({**fields, "code": "c", "error": ""})
+    assert before == kept(core)
+
+
+async def test_answer_that_comes_twice_while_it_is_being_redeemed(sign_in, core, redeeming):
+    """The second is refused: a code is sent once."""
+    gate = redeeming.hold("c")
+    fields = {"code": "c", "state": begun(sign_in)}
+    first = asyncio.create_task(sign_in.returned(fields))
+    await within(redeeming.entered.wait())
+    with pytest.raises(SignInError, match="no sign-in that is under way here"):
+        await sign_in.returned(fields)
+    gate.set()
+    assert DONE == await within(first)
+    assert 1 == len(redeeming.redeemed)
+
+
+@pytest.mark.parametrize("session", [OTHER, "", "\u00e4"])
+async def test_answer_that_another_browser_brings(sign_in, core, redeeming, session):
+    """It is refused, and the one that began may still finish."""
+    fields = {"code": "c", "state": begun(sign_in, session=BROWSER)}
+    with pytest.raises(SignInError, match="begun in another browser"):
+        await sign_in.returned(fields, session)
+    assert (BEFORE, []) == (kept(core), redeeming.redeemed)
+    assert DONE == await sign_in.returned(fields, BROWSER)
+
+
+@pytest.mark.parametrize("session", [BROWSER, OTHER, ""])
+async def test_attempt_that_cannot_be_bound_to_a_browser(sign_in, session):
+    """The state alone has to do."""
+    fields = {"code": "c", "state": begun(sign_in, session=BROWSER, bound=False)}
+    assert DONE == await sign_in.returned(fields, session)
+
+
+@pytest.mark.parametrize(("completes", "later"), [(True, TIMEOUT), (False, TIMEOUT + 0.01), (True, -3600.0)])
+async def test_time_for_a_person(sign_in, core, clock, completes, later):
+    """An attempt stands for `login_timeout`, to the moment; a clock that is set back does not end it."""
+    begun(sign_in, session=OTHER)
+    fields = {"code": "c", "state": begun(sign_in, session=BROWSER)}
+    clock.now += later
+    if completes:
+        assert DONE == await sign_in.returned(fields, BROWSER)
+    else:
+        with pytest.raises(SignInError, match="took longer than 10 min"):
+            await sign_in.returned(fields, BROWSER)
+        assert BEFORE == kept(core)
+    assert completes is (sign_in.under_way("code", OTHER) is not None)
+
+
+async def test_many_attempts(sign_in):
+    """There are 256 at most: with one more, the oldest gives way."""
+    states = [begun(sign_in) for _ in range(MOST)]
+    assert DONE == await sign_in.returned({"code": "c", "state": states[0]})
+    states = [*states[1:], begun(sign_in), begun(sign_in)]
+    with pytest.raises(SignInError, match="no sign-in that is under way here"):
+        await sign_in.returned({"code": "c", "state": states[0]})
+    for state in (states[1], states[-1]):
+        assert DONE == await sign_in.returned({"code": "c", "state": state})
+
+
+async def test_attempts_of_others(sign_in):
+    """Each browser has its own, and the last one that it began."""
+    begun(sign_in, session=BROWSER)
+    last = begun(sign_in, session=BROWSER)
+    begun(sign_in, "other", BROWSER)
+    begun(sign_in)
+    attempt = sign_in.under_way("code", BROWSER)
+    assert (Secret(last), None) == (attempt.state, sign_in.under_way("code", OTHER))
+
+
+async def test_cancelled_attempt(sign_in):
+    """What this browser began for this credential is over, and nothing else."""
+    mine = [begun(sign_in, session=BROWSER) for _ in range(3)]
+    others = [(begun(sign_in, session=OTHER), OTHER), (begun(sign_in, "other", BROWSER), BROWSER)]
+    sign_in.cancel("code", BROWSER)
+    sign_in.cancel("code", "never seen")
+    for state in mine:
+        with pytest.raises(SignInError, match="no sign-in that is under way here"):
+            await sign_in.returned({"code": "c", "state": state}, BROWSER)
+    for state, session in others:
+        assert "an access" in (await sign_in.returned({"code": "c", "state": state}, session)).held
+
+
+@pytest.mark.parametrize("later", ["a", "b"])
+async def test_two_sign_ins_at_once(sign_in, core, redeeming, later):
+    """The one that ends later stands, whole: nothing of the other is left in it."""
+    redeeming.outcomes["a"] = Granted(NEW)
+    redeeming.outcomes["b"] = Granted(Tokens(access_token=Secret("b-access")))
+    tasks, gates = {}, {}
+    for code in ("a", "b"):
+        gates[code] = redeeming.hold(code)
+        tasks[code] = asyncio.create_task(sign_in.returned({"code": code, "state": begun(sign_in)}))
+        await within(redeeming.entered.wait())
+    for code in ("b", "a") if later == "a" else ("a", "b"):
+        gates[code].set()
+        await within(tasks[code])
+    whole = {"a": ("new-access", "new-refresh"), "b": ("b-access", None)}[later]
+    assert (3, Origin.LOGIN, *whole) == kept(core)
+    record = core.keeper("code").health().record
+    assert ({"a": "order", "b": ""}[later], later == "a") == (record.scope, record.expires_at is not None)
+
+
+async def test_browser_that_goes_away(sign_in, core, redeeming):
+    """A code that is being redeemed is redeemed to its end, and stopping waits for that (T3)."""
+    gate = redeeming.hold("c")
+    waiting = asyncio.create_task(sign_in.returned({"code": "c", "state": begun(sign_in)}))
+    await within(redeeming.entered.wait())
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    stopping = asyncio.create_task(sign_in.stop())
+    await core.store.read("code")  # as long as anything that does not wait would take
+    assert (False, BEFORE) == (stopping.done(), kept(core))
+    gate.set()
+    await within(stopping)
+    assert AFTER == kept(core)
+
+
+async def test_stop_with_nothing_under_way(sign_in):
+    """It is over at once, attempts that nobody has answered with it."""
+    begun(sign_in)
+    await within(sign_in.stop())
+
+
+async def test_failure_that_nobody_waits_for(sign_in, core, redeeming):
+    """It makes no noise: whom it concerned has gone."""
+    heard = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: heard.append(context))
+    gate = redeeming.hold("c")
+    redeeming.outcomes["c"] = Refused(TroubleKind.GRANT, "invalid_grant")
+    waiting = asyncio.create_task(sign_in.returned({"code": "c", "state": begun(sign_in)}))
+    await within(redeeming.entered.wait())
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    gate.set()
+    await within(sign_in.stop())
+    del waiting
+    gc.collect()
+    assert ([], BEFORE) == (heard, kept(core))
+
+
+FAILURES: list[tuple[str, Outcome]] = [
+    ("works once and only for minutes; sign in again", Refused(TroubleKind.GRANT, "invalid_grant")),
+    ("refuses this client (invalid_client): check client_id", Refused(TroubleKind.CLIENT, "invalid_client")),
+    ("(invalid_request): check redirect_uri, token_url", Refused(TroubleKind.REFUSED, "invalid_request")),
+    ("nothing that can be used: no usable access token", Unusable(Tokens(), "no usable access token")),
+    ("could not be exchanged: it refuses connections; sign in again", Passing("it refuses connections")),
+    ("could not be exchanged: it did not answer; sign in again", Uncertain("it did not answer")),
+]
+
+
+@pytest.mark.parametrize(("expected", "outcome"), FAILURES)
+async def test_code_that_cannot_be_redeemed(sign_in, core, redeeming, expected, outcome):
+    """The old tokens stay in force, and what happened has a sentence of its own."""
+    redeeming.outcomes["c"] = outcome
+    with pytest.raises(SignInError) as caught:
+        await sign_in.returned({"code": "c", "state": begun(sign_in)})
+    assert expected in str(caught.value)
+    assert (BEFORE, None) == (kept(core), core.keeper("code").health().record.trouble)
+
+
+def test_sentences():
+    """No two ways to fail are told in the same words."""
+    told = set()
+    for _, outcome in FAILURES:
+        with pytest.raises(SignInError) as caught:
+            redeemed(outcome)
+        told.add(str(caught.value))
+    assert len(FAILURES) == len(told)
+
+
+async def test_tokens_that_cannot_be_stored(sign_in, core, monkeypatch):
+    """The old ones stay in force, and the store's own words say why."""
+
+    async def busy(*_):
+        raise StoreBusyError("another process is changing the tokens of code")
+
+    monkeypatch.setattr(core.store, "write", busy)
+    with pytest.raises(StoreBusyError):
+        await sign_in.returned({"code": "c", "state": begun(sign_in)})
+    assert BEFORE == kept(core)
+
+
+async def test_exchange_under_way(sign_in, core):
+    """What a person brings is stored after it, and stands (T1)."""
+    lock = core.store.lock("code")
+    await lock.acquire(1)
+    waiting = asyncio.create_task(sign_in.returned({"code": "c", "state": begun(sign_in)}))
+    await core.store.read("code")
+    assert (False, BEFORE) == (waiting.done(), kept(core))
+    lock.release()
+    assert DONE == await within(waiting)
+    assert AFTER == kept(core)
+
+
+@pytest.mark.parametrize("wrong", ["", "  ", "\n", REDIRECT, "{", "<html>", "http://[x", f"{REDIRECT}?state={{state}}"])
+async def test_wrong_paste(sign_in, core, redeeming, wrong):
+    """Nothing is sent, nothing changes, and the person may paste again."""
+    state = begun(sign_in, session=BROWSER)
+    with pytest.raises(TokenFormatError):
+        await sign_in.pasted("code", wrong.replace("{state}", state), BROWSER)
+    assert (BEFORE, []) == (kept(core), redeeming.redeemed)
+    assert DONE == await sign_in.pasted("code", f"{REDIRECT}?code=c&state={state}", BROWSER)
+
+
+@pytest.mark.parametrize("text", ["c", f"{REDIRECT}?code=c", f"{REDIRECT}?code=c&state={{state}}", '{"code": "c"}'])
+async def test_pasted_code(sign_in, core, redeeming, text):
+    """It is redeemed by the attempt that is under way, with its state or without."""
+    state = begun(sign_in, session=BROWSER)
+    verifier = sign_in.under_way("code", BROWSER).verifier
+    assert DONE == await sign_in.pasted("code", text.replace("{state}", state), BROWSER)
+    assert [Code(Secret("c"), verifier, REDIRECT)] == redeeming.redeemed
+    with pytest.raises(SignInError, match="no sign-in to code is under way here"):
+        await sign_in.pasted("code", "c", BROWSER)
+
+
+async def test_pasted_answer_of_an_earlier_attempt(sign_in, redeeming):
+    """It belongs to that one, by its state."""
+    first = begun(sign_in, session=BROWSER)
+    verifier = sign_in.under_way("code", BROWSER).verifier
+    begun(sign_in, session=BROWSER)
+    await sign_in.pasted("code", f"{REDIRECT}?code=c&state={first}", BROWSER)
+    assert [verifier] == [code.verifier for code in redeeming.redeemed]
+
+
+@pytest.mark.parametrize("whose", ["nobody's", "another browser's", "another credential's"])
+@pytest.mark.parametrize("answer", ["code=c", "access_token=abc", "error=access_denied"])
+async def test_pasted_answer_with_a_wrong_state(sign_in, core, redeeming, whose, answer):
+    """It is refused, and what is under way stays so."""
+    begun(sign_in, session=BROWSER)
+    wrong = {
+        "nobody's": CANARY,
+        "another browser's": begun(sign_in, session=OTHER),
+        "another credential's": begun(sign_in, "other", BROWSER),
+    }[whose]
+    with pytest.raises(SignInError, match="the state that came back is not the one that was sent") as caught:
+        await sign_in.pasted("code", f"{REDIRECT}?{answer}&state={wrong}", BROWSER)
+    assert wrong not in repr(caught.value)
+    assert (BEFORE, []) == (kept(core), redeeming.redeemed)
+    assert DONE == await sign_in.pasted("code", "c", BROWSER)
+
+
+@pytest.mark.parametrize("name", ["code", "implicit", "manual"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"access_token": "new-access", "refresh_token": "new-refresh"}',
+        f"{REDIRECT}#access_token=new-access&refresh_token=new-refresh",
+        "access_token=new-access&refresh_token=new-refresh",
+    ],
+)
+async def test_pasted_tokens(sign_in, core, redeeming, name, text):
+    """They are taken though no sign-in is under way: a person chose them."""
+    assert name == (await sign_in.pasted(name, text)).credential
+    assert (AFTER, []) == (kept(core, name), redeeming.redeemed)
+
+
+@pytest.mark.parametrize("name", ["implicit", "manual"])
+async def test_pasted_token_alone(sign_in, core, name):
+    """A bare text is the access token where no code can be meant."""
+    await sign_in.pasted(name, " new-access \n")
+    assert (2, Origin.LOGIN, "new-access", None) == kept(core, name)
+
+
+@pytest.mark.parametrize("name", ["code", "implicit", "manual"])
+async def test_pasted_tokens_with_a_state_that_nobody_gave_out(sign_in, core, name):
+    """They are refused: somebody else's sign-in brought them."""
+    with pytest.raises(SignInError, match="the state that came back is not the one that was sent"):
+        await sign_in.pasted(name, f"{REDIRECT}?state={CANARY}#access_token=new-access")
+    assert BEFORE == kept(core, name)
+
+
+@pytest.mark.parametrize("name", ["code", "implicit", "manual"])
+async def test_pasted_code_with_no_sign_in_under_way(sign_in, core, redeeming, name):
+    """It is refused before it is sent: its verifier is not here."""
+    with pytest.raises(SignInError, match=f"no sign-in to {name} is under way here"):
+        await sign_in.pasted(name, f"{REDIRECT}?code={CANARY}")
+    assert (BEFORE, []) == (kept(core, name), redeeming.redeemed)
+
+
+async def test_pasted_tokens_of_a_credential_that_gets_them_by_itself(sign_in, core):
+    """They are refused."""
+    with pytest.raises(SignInError, match="needs no sign-in"):
+        await sign_in.pasted("machine", "new-access")
+    assert BEFORE == kept(core, "machine")
+
+
+@pytest.mark.parametrize("text", ["c", f"{REDIRECT}?code=c", f"{REDIRECT}?code=c&state={{state}}"])
+async def test_paste_after_the_time_for_it(sign_in, clock, redeeming, text):
+    """A code is refused; its attempt is over."""
+    state = begun(sign_in, session=BROWSER)
+    clock.now += TIMEOUT + 1
+    with pytest.raises(SignInError, match="no sign-in to code is under way here"):
+        await sign_in.pasted("code", text.replace("{state}", state), BROWSER)
+    assert [] == redeeming.redeemed
+
+
+async def test_secrets(sign_in, core, redeeming, caplog):
+    """Nothing of a code, a token, a state or a verifier is told or logged."""
+    caplog.set_level(0)
+    redeeming.outcomes[CANARY] = Granted(Tokens(access_token=Secret(f"{CANARY}-access")))
+    state = begun(sign_in)
+    verifier = sign_in.under_way("code").verifier.reveal()
+    done = await sign_in.returned({"code": CANARY, "state": state})
+    told = f"{done!r} {caplog.text} {sign_in.__dict__!r}"
+    assert [] == [secret for secret in (CANARY, state, verifier) if secret in told]

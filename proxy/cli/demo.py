@@ -14,10 +14,10 @@ from pathlib import Path
 
 from .. import app, logs
 from ..config import load
-from ..credentials.pasted import read_pasted
 from ..credentials.record import Origin
 from ..errors import ListenError
 from ..sandbox import CLIENT_ID, CLIENT_SECRET, VENDORS, Sandbox, SandboxSettings
+from ..signin.pasted import read_pasted
 from .shared import stop_event
 
 _LIFETIME = 20.0  # seconds: short, so that an expiry can be watched

@@ -28,15 +28,15 @@ from aiohttp import web
 from ..config import CALLBACK, OOB, Address, Config, CredentialConfig, is_loopback, redirect_to_send
 from ..control.endpoints import UNKNOWN, proof_text
 from ..control.plane import Listening, make_callback_app
-from ..credentials.authorize import lacking
 from ..credentials.core import CredentialCore, open_core
 from ..credentials.exchange import TokenEndpoint
-from ..credentials.granted import duration, granted
-from ..credentials.pasted import Fields
 from ..credentials.record import Origin, Tokens
-from ..credentials.signin import SignedIn, SignIn
 from ..credentials.store import Store
 from ..errors import BearerProxyError, ConfigError, ListenError, SignInError
+from ..signin.attempts import SignedIn, SignIn
+from ..signin.authorize import lacking
+from ..signin.granted import duration, granted
+from ..signin.pasted import Fields
 from .shared import named, on_signals
 from .terminal import at_terminal, typed_line
 from .tokens import import_tokens

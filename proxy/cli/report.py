@@ -13,9 +13,9 @@ import time
 from collections.abc import Iterator, Sequence
 
 from ..config import load
-from ..credentials.granted import duration, expiry
 from ..credentials.health import Health
 from ..doctor import Level, examine, read_health
+from ..signin.granted import duration, expiry
 from .shared import configuration
 
 _COLUMNS = ("CREDENTIAL", "PROVIDER", "STATE", "EXPIRES", "LAST EXCHANGE", "LAST ERROR", "NEXT STEP")

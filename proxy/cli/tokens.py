@@ -10,11 +10,11 @@ from pathlib import Path
 
 from ..credentials.answers import read_lifetime
 from ..credentials.core import open_core
-from ..credentials.granted import expiry, granted
 from ..credentials.health import Health
-from ..credentials.pasted import read_pasted
 from ..credentials.record import Origin, Tokens
 from ..errors import TokenFormatError
+from ..signin.granted import expiry, granted
+from ..signin.pasted import read_pasted
 from .shared import named, to_the_end
 from .terminal import ask, at_terminal, whole
 

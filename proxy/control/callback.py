@@ -15,9 +15,9 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from ..config import CALLBACK
-from ..credentials.pasted import Fields, pairs
-from ..credentials.signin import SignedIn
 from ..errors import BearerProxyError
+from ..signin.attempts import SignedIn
+from ..signin.pasted import Fields, pairs
 from .rendering import page
 
 Complete = Callable[[web.Request, Fields], Awaitable[SignedIn]]

@@ -21,12 +21,12 @@ from aiohttp import web
 
 from ..config import OOB, Config, CredentialConfig, same_host
 from ..credentials.answers import read_lifetime
-from ..credentials.authorize import INTERACTIVE, lacking
 from ..credentials.core import CredentialCore
-from ..credentials.granted import expiry
-from ..credentials.pasted import Fields
-from ..credentials.signin import SignedIn, SignIn
 from ..errors import BearerProxyError, RequestError, StoreError, TokenFormatError
+from ..signin.attempts import SignedIn, SignIn
+from ..signin.authorize import INTERACTIVE, lacking
+from ..signin.granted import expiry
+from ..signin.pasted import Fields
 from .callback import add_callback
 from .guard import host_name
 from .rendering import page

@@ -13,9 +13,9 @@ from aiohttp import web
 from ..config import Address, Config
 from ..credentials.core import CredentialCore
 from ..credentials.exchange import TokenEndpoint
-from ..credentials.signin import SignIn
 from ..listen import close_listener, listening_name, open_sockets
 from ..secret import Secret
+from ..signin.attempts import SignIn
 from .callback import Complete, add_callback
 from .endpoints import add_endpoints
 from .guard import guard, host_names, protect

@@ -33,7 +33,6 @@ from .record import Tokens, TroubleKind
 MAX_ANSWER = 1 << 20  # bytes
 _B64TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")  # RFC 6750 section 2.1
 TOKENS = ("access_token", "refresh_token")
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s\"]*[#?]")
 _MAX_LIFETIME = 10 * 365 * 86400.0
 _MAX_RETRY_AFTER = 86400.0
 # RFC 6749 section 5.2 and the IANA registry of OAuth extension errors.
@@ -127,11 +126,6 @@ def read_answer(status: int, headers: Mapping[str, str], body: bytes, provider: 
 def is_b64token(text: str) -> bool:
     """Tell whether a text has only what a bearer token may have (RFC 6750 section 2.1)."""
     return bool(_B64TOKEN.fullmatch(text))
-
-
-def is_url(text: str) -> bool:
-    """Tell whether a text begins as an absolute address with a query or a fragment does."""
-    return bool(_URL.match(text))
 
 
 def read_lifetime(value: object) -> float | None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ..config import CredentialConfig, Problem
 from ..credentials import policy
-from ..credentials.granted import scopes_in
 from ..credentials.health import Health, State
+from ..signin.granted import scopes_in
 from .facts import FolderSeen, Held, Holder, Presence, StoreSeen
 from .finding import Finding, Level, ok, problem, warning
 

@@ -23,8 +23,8 @@ from proxy.credentials.answers import Granted, Outcome
 from proxy.credentials.core import CredentialCore, open_core
 from proxy.credentials.exchange import Code
 from proxy.credentials.record import Tokens
-from proxy.credentials.signin import SignIn
 from proxy.secret import Secret
+from proxy.signin.attempts import SignIn
 
 PATIENCE = 20.0  # seconds after which a test that waits for an answer fails instead of hanging
 ACCESS, REFRESH = "acc3ss-t0ken", "r3fresh-t0ken"

@@ -9,9 +9,9 @@ import pytest
 from proxy.control.plane import make_callback_app
 from proxy.credentials.answers import Granted, Refused
 from proxy.credentials.record import Origin, Tokens, TroubleKind
-from proxy.credentials.signin import SignedIn
 from proxy.errors import SignInError, StoreBusyError
 from proxy.secret import Secret
+from proxy.signin.attempts import SignedIn
 
 from .conftest import ACCESS, REFRESH, TOKENS, credential, make_config
 

@@ -20,9 +20,9 @@ from proxy.credentials.exchange import TokenEndpoint
 from proxy.credentials.health import Health
 from proxy.credentials.policy import Terms
 from proxy.credentials.record import Origin, Record, Tokens, Trouble, TroubleKind
-from proxy.credentials.signin import SignIn
 from proxy.errors import ListenError
 from proxy.secret import Secret
+from proxy.signin.attempts import SignIn
 
 from .conftest import Redeeming, make_config
 

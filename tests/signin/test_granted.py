@@ -2,11 +2,10 @@
 
 import pytest
 
-from proxy.credentials.granted import Granted, duration, expiry, granted, scopes_in
 from proxy.credentials.record import Record, Tokens
 from proxy.secret import Secret
-
-from .conftest import NAME, NOW, credential, record
+from proxy.signin.granted import Granted, duration, expiry, granted, scopes_in
+from tests.credentials.conftest import NAME, NOW, credential, record
 
 CANARY = "canary-7f3a9c"
 NO_REFRESH = "there is no refresh token in it: when this one expires, a person has to sign in again"

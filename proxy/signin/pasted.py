@@ -10,12 +10,13 @@ import re
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, urlsplit
 
+from ..credentials.answers import TOKENS, is_b64token, read_fields, registered_error, tokens_in
+from ..credentials.record import Tokens
 from ..errors import TokenFormatError
-from .answers import TOKENS, is_b64token, is_url, read_fields, registered_error, tokens_in
-from .record import Tokens
 
 Fields = Mapping[str, object]
 
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s\"]*[#?]")
 _BARE_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"]*")  # nothing came back with it
 _AS_IT_IS = frozenset({*TOKENS, "code", "state"})
 _NO_CODE = frozenset({"access_token", "refresh_token", "code", "error", "state"})
@@ -37,7 +38,7 @@ def pasted_fields(text: str, *, bare: str = "access_token") -> Fields:
     text = text.strip().removeprefix("\ufeff")
     if not text:
         raise TokenFormatError("nothing was given: paste token JSON, form text, or the address you were sent to")
-    if is_url(text) or _BARE_ADDRESS.fullmatch(text):
+    if _ADDRESS.match(text) or _BARE_ADDRESS.fullmatch(text):
         try:
             parts = urlsplit(text)
         except ValueError:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from ..config import CredentialConfig
-from .record import Record, Tokens
+from ..credentials.record import Record, Tokens
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,12 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from proxy.config import OOB
-from proxy.credentials.authorize import Attempt, authorize_url, lacking, new_attempt, read_return, unasked
 from proxy.credentials.exchange import Code
 from proxy.credentials.record import Tokens
 from proxy.errors import SignInError, TokenFormatError
 from proxy.secret import Secret
-
-from .conftest import NAME, NOW, credential
+from proxy.signin.authorize import Attempt, authorize_url, lacking, new_attempt, read_return, unasked
+from tests.credentials.conftest import NAME, NOW, credential
 
 CANARY = "canary-7f3a9c"
 AUTHORIZE = "https://acme.example/authorize"

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..config import Config, CredentialConfig
+from ..credentials.answers import Granted, Outcome, Refused, Unusable
+from ..credentials.exchange import Code
+from ..credentials.record import Origin, Record, Tokens, TroubleKind
 from ..errors import SignInError
 from ..secret import Secret
-from .answers import Granted, Outcome, Refused, Unusable
 from .authorize import Attempt, authorize_url, new_attempt, read_return, unasked
-from .exchange import Code
 from .granted import duration, granted
 from .pasted import Fields, pasted_fields
-from .record import Origin, Record, Tokens, TroubleKind
 
 _MOST_ATTEMPTS = 256  # begun and not ended; the oldest give way
 

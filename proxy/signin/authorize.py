@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from ..config import CredentialConfig, redirect_to_send
+from ..credentials.answers import TOKENS, registered_error
+from ..credentials.exchange import Code, joined_scopes
+from ..credentials.record import Tokens
 from ..errors import SignInError, TokenFormatError
 from ..secret import Secret
-from .answers import TOKENS, registered_error
-from .exchange import Code, joined_scopes
 from .pasted import Fields, usable_tokens
-from .record import Tokens
 
 INTERACTIVE = ("authorization_code", "implicit")
 _SENTENCES = {

@@ -1,115 +1,32 @@
-"""Sign-ins under way: begun, completed whole or not at all, on the real store, by a clock that only tests move."""
+"""Sign-ins under way: begun, and completed by what comes back, whole or not at all."""
 
 import asyncio
 import gc
-from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from proxy.config import LOOPBACK_ONLY, Config, Limits
 from proxy.credentials.answers import Granted, Outcome, Passing, Refused, Uncertain, Unusable
-from proxy.credentials.core import open_core
 from proxy.credentials.exchange import Code
 from proxy.credentials.record import Origin, Tokens, TroubleKind
-from proxy.credentials.signin import SignedIn, SignIn, redeemed
 from proxy.errors import SignInError, StoreBusyError, TokenFormatError
 from proxy.secret import Secret
+from proxy.signin.attempts import redeemed
+from tests.credentials.conftest import NOW, within
 
-from .conftest import NOW, credential, within
-
-TIMEOUT = 600.0
-MOST = 256
-CANARY = "canary-7f3a9c"
-BROWSER, OTHER = "session-of-a-browser", "session-of-another"
-REDIRECT = "http://127.0.0.1:8081/callback"
-KEYS = {"authorize_url": "https://acme.example/authorize", "redirect_uri": REDIRECT, "scopes": ("order",)}
-CREDENTIALS = (
-    credential(name="code", **KEYS),
-    credential(name="other", **KEYS),
-    credential(name="implicit", grant="implicit", **KEYS),
-    credential(name="manual", grant="manual", **{**KEYS, "authorize_url": ""}, client_id=""),
-    credential(name="machine", grant="client_credentials", renew="client_credentials"),
+from .conftest import (
+    AFTER,
+    BEFORE,
+    BROWSER,
+    CANARY,
+    DONE,
+    MOST,
+    NEW,
+    OTHER,
+    REDIRECT,
+    TIMEOUT,
+    begun,
+    kept,
 )
-OLD = Tokens(access_token=Secret("old-access"), refresh_token=Secret("old-refresh"), expires_in=60.0, scope="old")
-NEW = Tokens(access_token=Secret("new-access"), refresh_token=Secret("new-refresh"), expires_in=3600.0, scope="order")
-
-
-class Redeeming:
-    """Redeems codes as a vendor does, once each, behind a gate for each."""
-
-    def __init__(self):
-        self.redeemed: list[Code] = []
-        self.entered = asyncio.Event()
-        self.gates: dict[str, asyncio.Event] = {}
-        self.outcomes: dict[str, Outcome] = {}
-
-    def hold(self, code):
-        self.entered.clear()
-        self.gates[code] = asyncio.Event()
-        return self.gates[code]
-
-    async def __call__(self, credential, code):
-        text = code.code.reveal()
-        self.redeemed.append(code)
-        self.entered.set()
-        if text in self.gates:
-            await self.gates[text].wait()
-        return self.outcomes.get(text, Granted(NEW))
-
-
-@pytest.fixture
-async def redeeming():
-    return Redeeming()
-
-
-@pytest.fixture
-def config(tmp_path):
-    return Config(
-        path=tmp_path / "config.yaml",
-        listen=(),
-        admin=(),
-        store=tmp_path / "tokens.db",
-        spool_dir=tmp_path,
-        anonymous=LOOPBACK_ONLY,
-        credentials={one.name: one for one in CREDENTIALS},
-        routes=(),
-        limits=Limits(login_timeout=TIMEOUT),
-    )
-
-
-@pytest.fixture
-async def core(config, clock):
-    async with open_core(config, clock=clock) as opened:
-        for name in config.credentials:
-            await opened.put(name, OLD, Origin.IMPORT)
-        yield opened
-
-
-@pytest.fixture
-async def sign_in(config, core, redeeming, clock):
-    made = SignIn(config, core, redeeming, clock=clock)
-    yield made
-    for gate in redeeming.gates.values():
-        gate.set()
-    await within(made.stop())
-
-
-def begun(sign_in, name="code", session="", **how):
-    """Begin a sign-in, and give its state."""
-    url = sign_in.begin(name, session, **how)
-    return dict(parse_qsl(urlsplit(url).query))["state"]
-
-
-def kept(core, name="code"):
-    """Give what counts of a record: its generation, origin and tokens."""
-    record = core.keeper(name).health().record
-    texts = [None if token is None else token.reveal() for token in (record.access_token, record.refresh_token)]
-    return record.generation, record.origin, *texts
-
-
-BEFORE = (1, Origin.IMPORT, "old-access", "old-refresh")
-AFTER = (2, Origin.LOGIN, "new-access", "new-refresh")
-DONE = SignedIn("code", "an access token, a refresh token; it expires in 60 min", ())
 
 
 async def test_code_that_comes_back(sign_in, core, redeeming):
@@ -358,108 +275,6 @@ async def test_exchange_under_way(sign_in, core):
     lock.release()
     assert DONE == await within(waiting)
     assert AFTER == kept(core)
-
-
-@pytest.mark.parametrize("wrong", ["", "  ", "\n", REDIRECT, "{", "<html>", "http://[x", f"{REDIRECT}?state={{state}}"])
-async def test_wrong_paste(sign_in, core, redeeming, wrong):
-    """Nothing is sent, nothing changes, and the person may paste again."""
-    state = begun(sign_in, session=BROWSER)
-    with pytest.raises(TokenFormatError):
-        await sign_in.pasted("code", wrong.replace("{state}", state), BROWSER)
-    assert (BEFORE, []) == (kept(core), redeeming.redeemed)
-    assert DONE == await sign_in.pasted("code", f"{REDIRECT}?code=c&state={state}", BROWSER)
-
-
-@pytest.mark.parametrize("text", ["c", f"{REDIRECT}?code=c", f"{REDIRECT}?code=c&state={{state}}", '{"code": "c"}'])
-async def test_pasted_code(sign_in, core, redeeming, text):
-    """It is redeemed by the attempt that is under way, with its state or without."""
-    state = begun(sign_in, session=BROWSER)
-    verifier = sign_in.under_way("code", BROWSER).verifier
-    assert DONE == await sign_in.pasted("code", text.replace("{state}", state), BROWSER)
-    assert [Code(Secret("c"), verifier, REDIRECT)] == redeeming.redeemed
-    with pytest.raises(SignInError, match="no sign-in to code is under way here"):
-        await sign_in.pasted("code", "c", BROWSER)
-
-
-async def test_pasted_answer_of_an_earlier_attempt(sign_in, redeeming):
-    """It belongs to that one, by its state."""
-    first = begun(sign_in, session=BROWSER)
-    verifier = sign_in.under_way("code", BROWSER).verifier
-    begun(sign_in, session=BROWSER)
-    await sign_in.pasted("code", f"{REDIRECT}?code=c&state={first}", BROWSER)
-    assert [verifier] == [code.verifier for code in redeeming.redeemed]
-
-
-@pytest.mark.parametrize("whose", ["nobody's", "another browser's", "another credential's"])
-@pytest.mark.parametrize("answer", ["code=c", "access_token=abc", "error=access_denied"])
-async def test_pasted_answer_with_a_wrong_state(sign_in, core, redeeming, whose, answer):
-    """It is refused, and what is under way stays so."""
-    begun(sign_in, session=BROWSER)
-    wrong = {
-        "nobody's": CANARY,
-        "another browser's": begun(sign_in, session=OTHER),
-        "another credential's": begun(sign_in, "other", BROWSER),
-    }[whose]
-    with pytest.raises(SignInError, match="the state that came back is not the one that was sent") as caught:
-        await sign_in.pasted("code", f"{REDIRECT}?{answer}&state={wrong}", BROWSER)
-    assert wrong not in repr(caught.value)
-    assert (BEFORE, []) == (kept(core), redeeming.redeemed)
-    assert DONE == await sign_in.pasted("code", "c", BROWSER)
-
-
-@pytest.mark.parametrize("name", ["code", "implicit", "manual"])
-@pytest.mark.parametrize(
-    "text",
-    [
-        '{"access_token": "new-access", "refresh_token": "new-refresh"}',
-        f"{REDIRECT}#access_token=new-access&refresh_token=new-refresh",
-        "access_token=new-access&refresh_token=new-refresh",
-    ],
-)
-async def test_pasted_tokens(sign_in, core, redeeming, name, text):
-    """They are taken though no sign-in is under way: a person chose them."""
-    assert name == (await sign_in.pasted(name, text)).credential
-    assert (AFTER, []) == (kept(core, name), redeeming.redeemed)
-
-
-@pytest.mark.parametrize("name", ["implicit", "manual"])
-async def test_pasted_token_alone(sign_in, core, name):
-    """A bare text is the access token where no code can be meant."""
-    await sign_in.pasted(name, " new-access \n")
-    assert (2, Origin.LOGIN, "new-access", None) == kept(core, name)
-
-
-@pytest.mark.parametrize("name", ["code", "implicit", "manual"])
-async def test_pasted_tokens_with_a_state_that_nobody_gave_out(sign_in, core, name):
-    """They are refused: somebody else's sign-in brought them."""
-    with pytest.raises(SignInError, match="the state that came back is not the one that was sent"):
-        await sign_in.pasted(name, f"{REDIRECT}?state={CANARY}#access_token=new-access")
-    assert BEFORE == kept(core, name)
-
-
-@pytest.mark.parametrize("name", ["code", "implicit", "manual"])
-async def test_pasted_code_with_no_sign_in_under_way(sign_in, core, redeeming, name):
-    """It is refused before it is sent: its verifier is not here."""
-    with pytest.raises(SignInError, match=f"no sign-in to {name} is under way here"):
-        await sign_in.pasted(name, f"{REDIRECT}?code={CANARY}")
-    assert (BEFORE, []) == (kept(core, name), redeeming.redeemed)
-
-
-async def test_pasted_tokens_of_a_credential_that_gets_them_by_itself(sign_in, core):
-    """They are refused."""
-    with pytest.raises(SignInError, match="needs no sign-in"):
-        await sign_in.pasted("machine", "new-access")
-    assert BEFORE == kept(core, "machine")
-
-
-@pytest.mark.parametrize("text", ["c", f"{REDIRECT}?code=c", f"{REDIRECT}?code=c&state={{state}}"])
-async def test_paste_after_the_time_for_it(sign_in, clock, redeeming, text):
-    """A code is refused; its attempt is over."""
-    state = begun(sign_in, session=BROWSER)
-    clock.now += TIMEOUT + 1
-    with pytest.raises(SignInError, match="no sign-in to code is under way here"):
-        await sign_in.pasted("code", text.replace("{state}", state), BROWSER)
-    assert [] == redeeming.redeemed
 
 
 async def test_secrets(sign_in, core, redeeming, caplog):

@@ -2,10 +2,10 @@
 
 import pytest
 
-from proxy.credentials.pasted import pairs, pasted_fields, read_pasted
 from proxy.credentials.record import Tokens
 from proxy.errors import TokenFormatError
 from proxy.secret import Secret
+from proxy.signin.pasted import pairs, pasted_fields, read_pasted
 
 CANARY = "canary-7f3a9c"
 WHOLE = Tokens(access_token=Secret("abc"), refresh_token=Secret("r-1"), expires_in=31536000.0, scope="order note")

@@ -5,6 +5,7 @@ Closing runs backwards: callers first, then exchanges under way, then the store 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -35,5 +36,4 @@ async def running(config: Config) -> AsyncIterator[CredentialCore]:
             LOG.info("stopping: requests and exchanges under way are finished first")
         finally:
             await core.rest()
-            await data.stop()
-            await control.stop()
+            await asyncio.gather(data.stop(), control.stop())  # one time limit for both

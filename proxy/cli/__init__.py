@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from .. import __version__
+from .. import __version__, logs
 from ..errors import BearerProxyError
 from . import demo, login, report, serve, tokens
 from .shared import Command
@@ -22,12 +22,16 @@ CONFIG_VARIABLE = "BEARER_PROXY_CONFIG"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code."""
     options = _parser().parse_args(arguments)
+    logs.configure("text", "warning")  # before anything is logged: a library's words may hold what was sent
     options.config = Path(getattr(options, "config", None) or os.environ.get(CONFIG_VARIABLE) or "config.yaml")
     try:
         return int(options.run(options))
     except BearerProxyError as error:
         print(error, file=sys.stderr)
         return error.exit_code
+    except EOFError:
+        print("nothing was given", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 1

@@ -19,6 +19,7 @@ import threading
 import time
 import webbrowser
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,7 +31,7 @@ from ..control.endpoints import UNKNOWN, proof_text
 from ..control.plane import Listening, make_callback_app
 from ..credentials.core import CredentialCore, open_core
 from ..credentials.exchange import TokenEndpoint
-from ..credentials.record import Origin, Tokens
+from ..credentials.record import Record, Tokens
 from ..credentials.store import Store
 from ..errors import BearerProxyError, ConfigError, ListenError, SignInError
 from ..signin.attempts import SignedIn, SignIn
@@ -104,7 +105,8 @@ class _Login:
         if where.scheme != "http" or where.path != CALLBACK or not is_loopback(where.hostname or ""):
             return await self._by_paste(f"{redirect} does not lead to this command.")
         here = Address(where.hostname or "", where.port or 80)
-        listening = Listening(make_callback_app(self._config, self._returned), [here], _LAST_PAGE)
+        limits = replace(self._config.limits, shutdown_timeout=_LAST_PAGE)
+        listening = Listening(make_callback_app(self._config, self._returned), [here], limits)
         try:
             try:
                 await listening.start()
@@ -179,13 +181,13 @@ class _Login:
 
     async def _stored(self) -> SignedIn:
         """Wait until a running serve has stored a sign-in."""
-        before = self._generation()
+        before = self._record()
         keeper = self._core.keeper(self._credential.name)
         while True:
             await asyncio.sleep(_LOOK_EVERY)
             await keeper.look_again()
             record = keeper.health().record
-            if record.generation > before and record.origin is Origin.LOGIN:
+            if record.generation > before.generation and record.brought_at != before.brought_at:
                 lifetime = None if record.expires_at is None else record.expires_at - time.time()
                 tokens = Tokens(
                     access_token=record.access_token,
@@ -208,8 +210,8 @@ class _Login:
             self._came.set_result(done)
         return done
 
-    def _generation(self) -> int:
-        return self._core.keeper(self._credential.name).health().record.generation
+    def _record(self) -> Record:
+        return self._core.keeper(self._credential.name).health().record
 
 
 async def _see_serve(store: Store, name: str, here: Address, refused: ListenError) -> None:
@@ -218,10 +220,11 @@ async def _see_serve(store: Store, name: str, here: Address, refused: ListenErro
     It has to prove it: the port might be held by a program of another user, and a sign-in be lost to that.
     """
     challenge = secrets.token_urlsafe(16)
+    here = Address(here.hosts[0], here.port)  # by its number: a name may lead to another program than the one proven
     try:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_ASK_WITHIN)) as session:
             alive = await _asked(session, f"http://{here}/healthz?challenge={challenge}")
-            proof = await store.prove(proof_text(here.port, challenge))
+            proof = await store.prove(proof_text(here.hosts[0], here.port, challenge))
             if not hmac.compare_digest(str(alive.get("proof", "")).encode(), proof.encode()):
                 raise SignInError(f"{refused}: it is no bearer-proxy on this store. Or sign in with --paste")
             ready = await _asked(session, f"http://{here}/readyz?credential={name}")

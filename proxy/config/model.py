@@ -25,7 +25,7 @@ _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 section 3.3
 OOB = "urn:ietf:wg:oauth:2.0:oob"  # a redirect to nowhere: the code is shown to the person, who copies it
 _URL_TEXT = re.compile(r"[\x21\x22\x24-\x7e]+")
-_ORG = re.compile(r"(?:[A-Za-z0-9._~-]|%[0-9A-Fa-f]{2})+")
+_ORG = re.compile(r"(?:[A-Za-z0-9._~-]|%[0-9A-Fa-f]{2}){1,128}")
 _NO_SEGMENT = re.compile(r"[/\\;\x00-\x1f\x7f]")
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
@@ -97,8 +97,10 @@ def _redirect(value: Any) -> str:
 
 def org_key(text: str) -> bool:
     """Tell whether `text` can stand as one segment of a path, in the place of `{org_pk}`."""
+    if not _ORG.fullmatch(text):
+        return False
     meant = unquote_to_bytes(text).decode("latin-1")
-    return bool(_ORG.fullmatch(text)) and meant not in (".", "..") and not _NO_SEGMENT.search(meant)
+    return meant.strip() not in ("", ".", "..") and not _NO_SEGMENT.search(meant)
 
 
 def _org(value: Any) -> str:

@@ -34,7 +34,7 @@ def add_endpoints(app: web.Application, core: CredentialCore) -> None:
         answer = {"status": "ok"}
         if challenge := request.query.get("challenge"):
             with contextlib.suppress(StoreError):
-                answer["proof"] = await core.store.prove(proof_text(_port(request), challenge))
+                answer["proof"] = await core.store.prove(proof_text(*_reached(request), challenge))
         return web.json_response(answer)
 
     app.router.add_get("/healthz", healthz)
@@ -42,14 +42,15 @@ def add_endpoints(app: web.Application, core: CredentialCore) -> None:
     app.router.add_get("/api/credentials", credentials)
 
 
-def proof_text(port: int, challenge: str) -> str:
-    """Give what is to be proven: the port is in it, so that nobody can pass a proof on from another one."""
-    return f"port {port}: {challenge}"
+def proof_text(host: str, port: int, challenge: str) -> str:
+    """Give what is to be proven: the address is in it, so that nobody can pass a proof on from another one."""
+    return f"{host} port {port}: {challenge}"
 
 
-def _port(request: web.Request) -> int:
+def _reached(request: web.Request) -> tuple[str, int]:
+    """Give the address of ours at which a request came in."""
     where = request.transport.get_extra_info("sockname") if request.transport is not None else None
-    return int(where[1]) if isinstance(where, tuple) else 0
+    return (str(where[0]), int(where[1])) if isinstance(where, tuple) else ("", 0)
 
 
 def _reasons(core: CredentialCore, wanted: str | None) -> list[str]:

@@ -45,7 +45,7 @@ def guard(names: Iterable[str], admin_key: Secret) -> Middleware:
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
         request[NONCE] = secrets.token_urlsafe(16)
         if _by_tcp(request) and not _host_is_ours(request, known):
-            raise web.HTTPForbidden(text="this is not a name of bearer-proxy's control plane: use http://127.0.0.1\n")
+            raise web.HTTPForbidden(text="this is not a name of bearer-proxy's control plane: use 127.0.0.1\n")
         if _from_elsewhere(request):
             raise web.HTTPForbidden(text="a page of another origin may not do this\n")
         if admin_key and request.path not in _OPEN and not _key_fits(request, admin_key):
@@ -55,17 +55,24 @@ def guard(names: Iterable[str], admin_key: Secret) -> Middleware:
     return guarded
 
 
+def plain_headers() -> dict[str, str]:
+    """Give the fields for every answer, a page's policy left out."""
+    return {
+        "Server": "bearer-proxy",
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+        "Referrer-Policy": "same-origin",  # no-referrer would make the Origin of our own forms null
+        "Cross-Origin-Resource-Policy": "same-origin",
+    }
+
+
 async def protect(request: web.Request, response: web.StreamResponse) -> None:
     """Add the fields that every answer bears: kept nowhere, framed nowhere, no script but our own."""
     nonce = request.get(NONCE, "")
     response.headers.update(
         {
-            "Server": "bearer-proxy",
-            "Cache-Control": "no-store",
-            "X-Content-Type-Options": "nosniff",
-            "X-Frame-Options": "DENY",
-            "Referrer-Policy": "same-origin",  # no-referrer would make the Origin of our own forms null
-            "Cross-Origin-Resource-Policy": "same-origin",
+            **plain_headers(),
             # No form-action: browsers hold it against the redirects to the vendor and back that follow a form.
             "Content-Security-Policy": (
                 f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; "

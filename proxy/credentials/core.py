@@ -10,9 +10,10 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 from ..config import Config
 from ..errors import StoreError
@@ -28,6 +29,7 @@ from .store import Store
 LOG = logging.getLogger("bearer_proxy.credentials")
 
 _AHEAD_AT_ONCE = 4  # renewals ahead of time at one token endpoint
+_SAVE_WITHIN, _SAVE_AGAIN = 30.0, 1.0  # seconds in which what a person brought is saved, and between two tries
 _LISTEN_EVERY = 0.3  # seconds between two looks whether another process has stored something
 
 
@@ -53,6 +55,7 @@ class CredentialCore:
             if keeper.config.provider.orgs_path
         }
         self._listener: asyncio.Task[None] | None = None
+        self._changes: set[asyncio.Task[Record]] = set()
 
     def keeper(self, name: str) -> Keeper:
         """Give the keeper of a credential that the configuration names."""
@@ -71,8 +74,8 @@ class CredentialCore:
         health = []
         for name, keeper in self._keepers.items():
             one = keeper.health()
-            if one.record.marked_at is not None:
-                lock = self.store.lock(name)
+            lock = self.store.lock(name)
+            if one.record.marked_at is not None and lock.exists:
                 one = replace(one, renewing=not lock.try_acquire())
                 lock.release()
             health.append(one)
@@ -91,11 +94,19 @@ class CredentialCore:
 
     async def put(self, name: str, tokens: Tokens, origin: Origin) -> Record:
         """Store tokens that a person brought, as the next generation, under the credential's lock (T1)."""
-        return await self._change(name, lambda before: policy.accepted(before, tokens, origin, self._clock()))
+        return await self._owned(self._change(name, lambda before: self._accepted(before, tokens, origin)))
+
+    async def fetch(self, name: str, bring: Callable[[], Awaitable[Tokens]], origin: Origin) -> Record:
+        """Store what `bring` gives, as `put` does. It is called under the lock, so that what it gets can be stored.
+
+        What it raises is passed on. While the store cannot be written it is tried again for a while (T4): nobody else
+        has these tokens.
+        """
+        return await self._owned(self._fetch(name, bring, origin))
 
     async def forget(self, name: str) -> Record:
         """Forget a credential's tokens, as the next generation, under its lock (T1)."""
-        return await self._change(name, lambda before: policy.logged_out(before, self._clock()))
+        return await self._owned(self._change(name, lambda before: policy.logged_out(before, self._clock())))
 
     async def stop(self) -> None:
         """Stop renewing, and wait for exchanges under way to end and be saved (T3).
@@ -105,6 +116,8 @@ class CredentialCore:
         if self._listener is not None:
             self._listener.cancel()
             await asyncio.wait([self._listener])
+        if self._changes:
+            await asyncio.wait(self._changes)
         await asyncio.gather(*(organization.stop() for organization in self._organizations.values()))
         ends = await asyncio.gather(*(keeper.stop() for keeper in self._keepers.values()), return_exceptions=True)
         for failure in filter(None, ends):
@@ -113,6 +126,35 @@ class CredentialCore:
     async def rest(self) -> None:
         """Begin no more renewals ahead of time; requests under way still get what they need."""
         await asyncio.gather(*(keeper.rest() for keeper in self._keepers.values()))
+
+    async def _owned(self, change: Coroutine[Any, Any, Record]) -> Record:
+        """Run a change in a task of ours: whoever asked for it may go away, and the lock must outlast the write."""
+        task = asyncio.create_task(change, name="change tokens")
+        self._changes.add(task)
+        task.add_done_callback(self._changes.discard)
+        return await asyncio.shield(task)
+
+    async def _fetch(self, name: str, bring: Callable[[], Awaitable[Tokens]], origin: Origin) -> Record:
+        async with self.store.lock(name):
+            tokens = await bring()
+            end, told = time.monotonic() + _SAVE_WITHIN, False
+            while True:
+                try:
+                    record = self._accepted(await self.store.read(name), tokens, origin)
+                    await self.store.write(record)
+                    break
+                except StoreError as error:
+                    if time.monotonic() > end:
+                        raise
+                    if not told:
+                        LOG.error("ALARM: the new tokens of %s are not saved yet: %s", name, error)
+                    told = True
+                await asyncio.sleep(_SAVE_AGAIN)
+        await self.keeper(name).look_again()
+        return record
+
+    def _accepted(self, before: Record, tokens: Tokens, origin: Origin) -> Record:
+        return policy.accepted(before, tokens, origin, self._clock())
 
     async def _change(self, name: str, change: Callable[[Record], Record]) -> Record:
         async with self.store.lock(name):
@@ -136,6 +178,8 @@ class CredentialCore:
                 if not self.store_trouble:
                     LOG.error("%s", error)
                 self.store_trouble = str(error)
+            except Exception as error:  # noqa: BLE001 - whatever it is, listening must go on
+                LOG.error("what another process has stored could not be read: %s", type(error).__name__)
             await asyncio.sleep(_LISTEN_EVERY)
 
 

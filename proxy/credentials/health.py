@@ -101,7 +101,8 @@ class Health:
                 return (
                     f"if it lasts, check token_url of {self.config.provider_name or name}: it is tried again by itself"
                 )
-            return "nothing: it is tried again by itself"
+            again = "the next request tries again" if self._retry_at(now) is None else "it is tried again by itself"
+            return f"nothing: {again}"
         if state is State.UNCERTAIN:
             return f"nothing yet: {self._meanwhile()}"
         if state is State.EXPIRING and reason:

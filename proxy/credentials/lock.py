@@ -34,6 +34,11 @@ class CredentialLock:
         """Tell whether we hold it."""
         return self._descriptor is not None
 
+    @property
+    def exists(self) -> bool:
+        """Tell whether anybody has ever taken it."""
+        return self._path.exists()
+
     async def acquire(self, timeout: float) -> None:  # noqa: ASYNC109 - polled: a blocking flock cannot be cancelled
         """Take the lock within `timeout` seconds. Raises `StoreBusyError`, or `StoreError` where it cannot be made."""
         end = time.monotonic() + timeout

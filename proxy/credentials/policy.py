@@ -211,6 +211,7 @@ def accepted(before: Record, tokens: Tokens, origin: Origin, now: float) -> Reco
         origin=origin,
         guard=before.guard if renewed else 0.0,
         exchanged_at=now if renewed else before.exchanged_at,
+        brought_at=before.brought_at if renewed else now,
         org_pk=before.org_pk if renewed else "",
     )
 
@@ -223,6 +224,7 @@ def logged_out(before: Record, now: float) -> Record:
         origin=Origin.LOGOUT,
         obtained_at=now,
         exchanged_at=before.exchanged_at,
+        brought_at=before.brought_at,
     )
 
 

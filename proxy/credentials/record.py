@@ -55,8 +55,8 @@ class Record:
 
     `marked_at` is T5's mark: a refresh token was sent, or is about to be, and no answer is saved. `guard` is T8's
     guard time once it has grown, 0 for its start. `rejected`: the upstream refuses this access token, and no newer can
-    be had without a person. `exchanged_at` is when an exchange last brought tokens. `org_pk` is the grant's one
-    organization once it was looked up.
+    be had without a person. `exchanged_at` is when an exchange last brought tokens, `brought_at` when a person
+    did. `org_pk` is the grant's one organization once it was looked up.
     """
 
     name: str
@@ -72,6 +72,7 @@ class Record:
     marked_at: float | None = None
     trouble: Trouble | None = None
     exchanged_at: float | None = None
+    brought_at: float | None = None
     org_pk: str = ""
 
 

@@ -59,7 +59,10 @@ class Store:
     async def read(self, name: str) -> Record:
         """Give the record of a credential; one that was never written has generation 0."""
         rows = await self._run(lambda: self._execute(f"{_READ} WHERE name = ?", (name,)))
-        return _record(rows[0]) if rows else Record(name=name)
+        try:
+            return _record(rows[0]) if rows else Record(name=name)
+        except (ValueError, TypeError):
+            raise StoreError(f"what the token store {self.path} holds of {name} cannot be read: sign in anew") from None
 
     async def write(self, record: Record) -> None:
         """Commit and sync `record`."""

@@ -41,6 +41,7 @@ CREATE TABLE credential (
     trouble_failures    INTEGER,
     trouble_fingerprint TEXT,
     trouble_cut_off_at  REAL,
+    brought_at      REAL,
     org_pk          TEXT NOT NULL DEFAULT ''
 ) STRICT
 """
@@ -140,6 +141,7 @@ def _bring_up_to_date(connection: sqlite3.Connection) -> None:
 
 
 def _to_version_2(connection: sqlite3.Connection) -> None:
+    connection.execute("ALTER TABLE credential ADD COLUMN brought_at REAL")
     connection.execute("ALTER TABLE credential ADD COLUMN org_pk TEXT NOT NULL DEFAULT ''")
     _make_key(connection)
 

@@ -22,6 +22,9 @@ from .probe import see_addresses, see_origin
 __all__ = ["Finding", "Level", "examine", "read_health"]
 
 
+_CLOSING = 0.1  # seconds that aiohttp takes to close TLS connections, as it documents: it offers nothing to wait for
+
+
 async def examine(
     config: Config, warnings: Iterable[Problem], limit: float, *, context: ssl.SSLContext | None = None
 ) -> list[Finding]:
@@ -33,6 +36,7 @@ async def examine(
         asyncio.gather(see_store(config), asyncio.to_thread(see_folder, config.spool_dir), see_addresses(config)),
         asyncio.gather(*(see_origin(upstream, limit, trusted) for upstream, _ in wanted.values())),
     )
+    await asyncio.sleep(_CLOSING)
     now = time.time()
     findings = [
         *standing.judge_configuration(config.path, warnings, credentials),

@@ -7,6 +7,7 @@ documented interface stands here, until a transport of our own takes its place.
     bytes after the end of an answer                          aiohttp gives them to the next request; here: closed
     an interim answer (1xx) and then nothing                  aiohttp stops its timer; here it goes on
     a request body that turns out malformed                   aiohttp leaves the reader waiting; here it fails
+    a request under way when the end is asked for             aiohttp reads no more of it; here it goes on
     a request that cannot be parsed                           aiohttp answers in plain text; here a problem+json
     a response                                                aiohttp adds Server, Date and Content-Type; here nothing
 """
@@ -101,6 +102,19 @@ class _Handler(web.RequestHandler):
         # What is parsed after a body that has not ended can only be the complaint about that body.
         if self._messages and request is not None and not request.content.is_eof():
             set_exception(request.content, web.RequestPayloadError("the request body is malformed"))
+
+    async def shutdown(self, timeout: float | None = 15.0) -> None:  # noqa: ASYNC109 - aiohttp's own signature
+        """Let the request under way have the rest of its body, which aiohttp reads no more once it is told to stop."""
+        if self._request_in_progress:
+            self.keep_alive(False)
+            self._handler_waiter = done = self._loop.create_future()
+            try:
+                async with asyncio.timeout(timeout):
+                    await done
+            except TimeoutError:
+                timeout = 0.1  # the time is over
+            self._handler_waiter = None
+        await super().shutdown(timeout)
 
     def handle_error(self, request: web.BaseRequest, *_: Any) -> web.StreamResponse:
         """Answer what could not be parsed. The parser's words are left out: they quote what was sent."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,7 +17,7 @@ from ..config import Config, CredentialConfig
 from ..credentials.answers import Granted, Outcome, Refused, Unusable
 from ..credentials.exchange import Code
 from ..credentials.record import Origin, Record, Tokens, TroubleKind
-from ..errors import SignInError
+from ..errors import SignInError, StoreError
 from ..secret import Secret
 from .authorize import Attempt, authorize_url, new_attempt, read_return, unasked
 from .granted import duration, granted
@@ -30,6 +30,7 @@ class Keeping(Protocol):
     """What a sign-in needs of the credential core."""
 
     async def put(self, name: str, tokens: Tokens, origin: Origin) -> Record: ...
+    async def fetch(self, name: str, bring: Callable[[], Awaitable[Tokens]], origin: Origin) -> Record: ...
 
 
 class Redeem(Protocol):
@@ -101,7 +102,9 @@ class SignIn:
     async def pasted(self, name: str, text: str, session: str = "") -> SignedIn:
         """Complete a sign-in with what a person pasted: the final address, a code, or tokens."""
         credential = self._config.credentials[name]
-        bare = "code" if credential.provider.grant == "authorization_code" else "access_token"
+        # A word by itself is a code where codes are asked for. It is a token only where the vendor shows tokens:
+        # elsewhere it is a wrong paste, which must not take the place of good tokens.
+        bare = {"authorization_code": "code", "manual": "access_token"}.get(credential.provider.grant, "word")
         fields = pasted_fields(text, bare=bare)
         attempt = self._of_pasted(name, fields, session)
         if attempt is None:
@@ -143,10 +146,31 @@ class SignIn:
             task.exception()  # it is told to whoever waits; nobody may any more
 
     async def _end(self, credential: CredentialConfig, found: Tokens | Code) -> SignedIn:
-        tokens = found if isinstance(found, Tokens) else redeemed(await self._redeem(credential, found))
-        await self._core.put(credential.name, tokens, Origin.LOGIN)
+        if isinstance(found, Code):
+            tokens = await self._fetched(credential, found)
+        else:
+            tokens = found
+            await self._core.put(credential.name, tokens, Origin.LOGIN)
         told = granted(credential, tokens)
         return SignedIn(credential.name, told.held, told.warnings)
+
+    async def _fetched(self, credential: CredentialConfig, code: Code) -> Tokens:
+        """Redeem a code under the credential's lock, and store what it brings."""
+        brought: list[Tokens] = []
+
+        async def bring() -> Tokens:
+            brought.append(redeemed(await self._redeem(credential, code)))
+            return brought[0]
+
+        try:
+            await self._core.fetch(credential.name, bring, Origin.LOGIN)
+        except StoreError as error:
+            if not brought:
+                raise
+            raise SignInError(
+                f"the vendor has granted, but the tokens could not be saved: {error}; sign in again"
+            ) from None
+        return brought[0]
 
     def _forget_old(self) -> None:
         oldest = self._clock() - self._config.limits.login_timeout

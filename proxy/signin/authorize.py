@@ -116,7 +116,7 @@ def read_return(fields: Fields, credential: CredentialConfig, attempt: Attempt, 
         )
     if fields.get("error"):
         raise SignInError(_refusal(fields))
-    code, tokens = fields.get("code"), any(fields.get(key) for key in TOKENS)
+    code, tokens = sendable(fields.get("code")), any(fields.get(key) for key in TOKENS)
     if credential.provider.grant != "authorization_code":
         if code and not tokens:
             raise SignInError("the vendor gave a code where tokens were expected: check grant of the provider")
@@ -127,6 +127,13 @@ def read_return(fields: Fields, credential: CredentialConfig, attempt: Attempt, 
     elif not tokens:
         raise TokenFormatError("there is no code in it: paste the code that the vendor shows, or the whole address")
     return usable_tokens(fields)
+
+
+def sendable(code: object) -> object:
+    """Give a code that a request can carry, as it is. Raises `TokenFormatError` for half characters."""
+    if any("\ud800" <= character <= "\udfff" for character in str(code)):
+        raise TokenFormatError("the code holds characters that no vendor gives out: copy it anew")
+    return code
 
 
 def _refusal(fields: Fields) -> str:

@@ -29,6 +29,7 @@ from proxy.signin.attempts import SignIn
 PATIENCE = 20.0  # seconds after which a test that waits for an answer fails instead of hanging
 ACCESS, REFRESH = "acc3ss-t0ken", "r3fresh-t0ken"
 TOKENS = Tokens(access_token=Secret(ACCESS), refresh_token=Secret(REFRESH), scope="order")
+MANUAL = {"grant": "manual", "authorize_url": "", "client_id": ""}
 URLS = {
     "upstream": "https://api.acme.example",
     "authorize_url": "https://vendor.example/authorize",
@@ -183,3 +184,17 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
             return Served(core, sign_in, redeeming, runner.addresses[0][1])
 
         yield made
+
+
+async def page(asked: Served, path: str) -> str:
+    """GET a page that there is, and give its text."""
+    answer = await asked("GET", path)
+    assert 200 == answer.status
+    assert answer.fields["content-type"] == "text/html; charset=utf-8"
+    return answer.text
+
+
+def forms(text: str) -> dict[str, list[str]]:
+    """Give where each form of a page leads, with the names of its fields."""
+    found = re.findall(r'<form[^>]*method="post" action="([^"]*)"[^>]*>(.*?)</form>', text, re.DOTALL)
+    return {action: re.findall(r'name="([^"]*)"', inside) for action, inside in found}

@@ -1,37 +1,18 @@
-"""The pages: what each shows for each kind of sign-in, what its forms do, and that others' text is no markup there."""
+"""The pages: what each shows for each kind of sign-in, and that others' text is no markup there."""
 
 import re
-from html import unescape
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from proxy.config import OOB
 from proxy.credentials.answers import Refused
 from proxy.credentials.record import Origin, Tokens, TroubleKind
-from proxy.errors import StoreBusyError
 from proxy.secret import Secret
 
-from .conftest import ACCESS, REFRESH, TOKENS, credential
+from .conftest import ACCESS, MANUAL, REFRESH, TOKENS, credential, forms, page
 
 CANARY = "canary-7f3a9c"
 HOSTILE = "<img src=x onerror=alert(1)>\"'&{{7*7}}{% raw %}"
-MANUAL = {"grant": "manual", "authorize_url": "", "client_id": ""}
-
-
-async def page(asked, path):
-    answer = await asked("GET", path)
-    assert 200 == answer.status
-    assert answer.fields["content-type"] == "text/html; charset=utf-8"
-    return answer.text
-
-
-def forms(text):
-    """Give where each form of a page leads, with the names of its fields."""
-    found = re.findall(r'<form[^>]*method="post" action="([^"]*)"[^>]*>(.*?)</form>', text, re.DOTALL)
-    return {action: re.findall(r'name="([^"]*)"', inside) for action, inside in found}
-
-
 PASTE = {"/login/a/paste": ["csrf_token", "pasted"]}
 BEGIN = {"/login/a": ["csrf_token"], **PASTE}
 
@@ -84,156 +65,6 @@ async def test_fields_for_tokens(serve):
         fields = re.findall(r'<input[^>]*name="(?:pasted|refresh_token)"[^>]*>', text)
         assert fields
         assert [] == [one for one in fields if 'type="password"' not in one or 'autocomplete="off"' not in one]
-
-
-async def test_beginning(serve):
-    """It leads to the vendor, whose address bears the state as it was given out."""
-    asked = await serve(credential(scopes=("a", "b"), authorize_url="https://vendor.example/auth%2Forize?x=%2F"))
-    session, token = await asked.opened()
-    answer = await asked.submit("/login/a", session, csrf_token=token)
-    assert 303 == answer.status
-    location = answer.fields["location"]
-    assert location.startswith("https://vendor.example/auth%2Forize?x=%2F&response_type=code&")
-    query = parse_qs(urlsplit(location).query)
-    attempt = asked.sign_in.under_way("a", session.partition("=")[2])
-    assert attempt is not None
-    assert ([attempt.state.reveal()], ["a b"]) == (query["state"], query["scope"])
-    assert "" == answer.text
-    assert "no-store" == answer.fields["cache-control"]
-
-
-@pytest.mark.parametrize(
-    ("bound", "host", "redirect"),
-    [
-        (True, "127.0.0.1", "http://127.0.0.1:8081/callback"),
-        (True, "127.0.0.1:9", "http://127.0.0.1:8081/callback"),
-        (True, "LOCALHOST:8081", "http://localhost:8081/callback"),
-        (True, "[::1]:8081", "http://[::1]:8081/callback"),
-        (True, "signin.example", "https://SignIn.example/callback"),
-        (False, "localhost:8081", "http://127.0.0.1:8081/callback"),
-        (False, "127.0.0.1:8081", "http://localhost:8081/callback"),
-        (False, "[::1]:8081", "http://127.0.0.1:8081/callback"),
-        (False, "localhost:8081", OOB),
-    ],
-)
-async def test_name_under_which_it_is_begun(serve, bound, host, redirect):
-    """The browser is bound to the attempt where its session comes back with it: cookies go by host name."""
-    asked = await serve(credential(redirect_uri=redirect))
-    opened = await asked("GET", "/login/a", f"Host: {host}")
-    fields = (f"Cookie: {opened.session}", "Content-Type: application/x-www-form-urlencoded")
-    body = f"csrf_token={opened.csrf}"
-    assert 303 == (await asked("POST", "/login/a", f"Host: {host}", *fields, body=body)).status
-    attempt = asked.sign_in.under_way("a", opened.session.partition("=")[2])
-    assert (bound, opened.session.partition("=")[2]) == (attempt.bound, attempt.session)
-
-
-async def test_sign_in_under_way(serve):
-    """Its browser is told, and may cancel it; another browser hears nothing of it."""
-    asked = await serve()
-    session, _ = await asked.begun()
-    mine = await asked("GET", "/login/a", f"Cookie: {session}")
-    assert ["csrf_token"] == forms(mine.text)["/login/a/cancel"]
-    assert "/login/a/cancel" not in forms(await page(asked, "/login/a"))
-    answer = await asked.submit("/login/a/cancel", session, csrf_token=mine.csrf)
-    assert (303, "/") == (answer.status, answer.fields["location"])
-    assert "/login/a/cancel" not in forms((await asked("GET", "/login/a", f"Cookie: {session}")).text)
-    assert asked.sign_in.under_way("a", session.partition("=")[2]) is None
-
-
-@pytest.mark.parametrize("changes", [{"grant": "client_credentials"}, MANUAL, {"client_id": ""}])
-async def test_sign_in_that_cannot_begin(serve, changes):
-    """It is refused by the form too, with the reason."""
-    asked = await serve(credential(**changes), credential("b"))
-    session, token = await asked.opened("/login/b")
-    answer = await asked.submit("/login/a", session, csrf_token=token)
-    assert (400, True) == (answer.status, "Not done" in answer.text)
-    assert (0, None) == asked.held()
-
-
-@pytest.mark.parametrize(
-    ("expected", "form"),
-    [
-        ((ACCESS, None, None), {"pasted": ACCESS}),
-        ((ACCESS, None, None), {"pasted": f" {ACCESS}\r\n"}),
-        ((ACCESS, REFRESH, None), {"pasted": ACCESS, "refresh_token": REFRESH}),
-        ((ACCESS, REFRESH, None), {"pasted": f"{ACCESS} ", "refresh_token": f" {REFRESH}\n"}),
-        ((ACCESS, REFRESH, 60.0), {"pasted": ACCESS, "refresh_token": REFRESH, "expires_in": " 60 "}),
-        ((ACCESS, None, 60.0), {"pasted": ACCESS, "expires_in": "60"}),
-        ((None, REFRESH, None), {"pasted": "", "refresh_token": REFRESH}),
-        ((ACCESS, 'r"\\', None), {"pasted": ACCESS, "refresh_token": 'r"\\'}),
-        ((ACCESS, REFRESH, 60.0), {
-            "pasted": f'{{"access_token": "{ACCESS}", "refresh_token": "{REFRESH}", "expires_in": 60}}',
-            "refresh_token": " ", "expires_in": "",
-        }),
-        ((ACCESS, REFRESH, None), {"pasted": f"access_token={ACCESS}&refresh_token={REFRESH}"}),
-    ],
-)  # fmt: skip
-async def test_tokens_pasted_by_hand(serve, expected, form):
-    """They are taken in every form in which a vendor shows them, and not shown again."""
-    asked = await serve(credential(**MANUAL))
-    session, token = await asked.opened()
-    answer = await asked.submit("/login/a/paste", session, csrf_token=token, **form)
-    assert (200, True) == (answer.status, "Signed in to a" in answer.text)
-    record = asked.core.keeper("a").health().record
-    lifetime = None if record.expires_at is None else record.expires_at - record.obtained_at
-    texts = [None if one is None else one.reveal() for one in (record.access_token, record.refresh_token)]
-    assert (*expected, Origin.LOGIN) == (*texts, lifetime, record.origin)
-    assert [] == [secret for secret in (ACCESS, REFRESH) if secret in answer.raw]
-
-
-@pytest.mark.parametrize(
-    ("expected", "form"),
-    [
-        ("nothing was given", {"pasted": ""}),
-        ("nothing was given", {"pasted": " ", "refresh_token": " ", "expires_in": " "}),
-        ("there is no access_token in it", {"pasted": f"{CANARY} {CANARY}"}),
-        ("the access token has characters that no bearer token has", {"pasted": f"{CANARY} x", "expires_in": "60"}),
-        ("a lifetime is a number of seconds", {"pasted": CANARY, "expires_in": "soon"}),
-        ("a lifetime is a number of seconds", {"pasted": CANARY, "expires_in": "-1"}),
-        ("consent was denied at the vendor", {"pasted": f"error=access_denied&x={CANARY}"}),
-        ("the state that came back is not the one that was sent", {"pasted": f"access_token=x&state={CANARY}"}),
-    ],
-)
-async def test_wrong_paste_by_hand(serve, expected, form):
-    """It is refused in a sentence of its own, repeats nothing and changes nothing."""
-    asked = await serve(credential(**MANUAL))
-    session, token = await asked.opened()
-    answer = await asked.submit("/login/a/paste", session, csrf_token=token, **form)
-    assert (400, True) == (answer.status, expected in unescape(answer.text))
-    assert (0, None) == asked.held()
-    assert CANARY not in answer.raw
-
-
-async def test_pasted_answer(serve):
-    """The address at which the browser ended completes the sign-in of its browser, and of no other."""
-    asked = await serve()
-    session, state = await asked.begun()
-    token = (await asked("GET", "/login/a", f"Cookie: {session}")).csrf
-    stranger, strange = await asked.opened()
-    text = f"http://127.0.0.1:8081/callback?code=c0de&state={state}"
-    refused = await asked.submit("/login/a/paste", stranger, csrf_token=strange, pasted=text)
-    assert (400, [], (0, None)) == (refused.status, asked.redeeming.codes, asked.held())
-    answer = await asked.submit("/login/a/paste", session, csrf_token=token, pasted=text)
-    assert (200, ["c0de"], (1, ACCESS)) == (answer.status, asked.redeeming.codes, asked.held())
-
-
-async def test_pasted_code(serve):
-    """It is redeemed by the sign-in that is under way, and refused where none is."""
-    asked = await serve(credential(redirect_uri=OOB))
-    session, _ = await asked.begun()
-    token = (await asked("GET", "/login/a", f"Cookie: {session}")).csrf
-    for expected in (200, 400):
-        answer = await asked.submit("/login/a/paste", session, csrf_token=token, pasted="c0de")
-        assert (expected, ["c0de"]) == (answer.status, asked.redeeming.codes)
-    assert "no sign-in to a is under way here that this code could belong to" in answer.text
-
-
-async def test_pasted_tokens_of_client_credentials(serve):
-    """They are refused."""
-    asked = await serve(credential(grant="client_credentials"), credential("b"))
-    session, token = await asked.opened("/login/b")
-    answer = await asked.submit("/login/a/paste", session, csrf_token=token, pasted="abc")
-    assert (400, (0, None)) == (answer.status, asked.held())
 
 
 @pytest.mark.parametrize(
@@ -305,67 +136,6 @@ async def test_store_in_trouble(serve):
     asked = await serve()
     asked.core.store_trouble = "the disk is <full>"
     assert '<p class="bad" role="alert">the disk is &lt;full&gt;</p>' in await page(asked, "/")
-
-
-async def test_log_out(serve):
-    """The tokens are forgotten."""
-    asked = await serve()
-    await asked.core.put("a", TOKENS, Origin.IMPORT)
-    session, token = await asked.opened()
-    answer = await asked.submit("/logout/a", session, csrf_token=token)
-    assert (303, "/", (2, None)) == (answer.status, answer.fields["location"], asked.held())
-
-
-async def test_renewal(serve, monkeypatch):
-    """One exchange is made, and what came of it stands on the page that follows."""
-    asked = await serve()
-    await asked.core.put("a", TOKENS, Origin.IMPORT)
-    sent = []
-
-    async def exchange(*_):
-        sent.append(1)
-        return Refused(TroubleKind.GRANT, "invalid_grant")
-
-    monkeypatch.setattr(asked.core.keeper("a"), "_exchange", exchange)
-    session, token = await asked.opened()
-    answer = await asked.submit("/refresh/a", session, csrf_token=token)
-    assert (303, "/", [1]) == (answer.status, answer.fields["location"], sent)
-    assert "the vendor refused the refresh token (invalid_grant)" in await page(asked, "/")
-
-
-@pytest.mark.parametrize(
-    ("expected", "tokens", "changes"),
-    [
-        ("login required for a: nobody has signed in yet; run: bearer-proxy login a", None, {}),
-        ("login required for a: its tokens cannot be renewed", TOKENS, {"renew": "none"}),
-        ("login required for a: the vendor gave no refresh token", Tokens(access_token=Secret(ACCESS)), {}),
-        ("a is not configured: it lacks client_id", TOKENS, {"missing": ("client_id",)}),
-    ],
-)
-async def test_renewal_that_cannot_be(serve, expected, tokens, changes):
-    """It is 503, with the reason."""
-    asked = await serve(credential(**changes))
-    if tokens is not None:
-        await asked.core.put("a", tokens, Origin.IMPORT)
-    session, token = await asked.opened()
-    answer = await asked.submit("/refresh/a", session, csrf_token=token)
-    assert (503, True) == (answer.status, expected in answer.text)
-
-
-@pytest.mark.parametrize(("path", "what"), [("/logout/a", {}), ("/login/a/paste", {"pasted": "access_token=new"})])
-async def test_store_that_is_busy(serve, monkeypatch, path, what):
-    """It is 503, in the store's own words, and nothing has changed."""
-    asked = await serve()
-    await asked.core.put("a", TOKENS, Origin.IMPORT)
-    session, token = await asked.opened()
-
-    async def busy(*_):
-        raise StoreBusyError("another process is changing the <tokens> of a")
-
-    monkeypatch.setattr(asked.core.store, "write", busy)
-    answer = await asked.submit(path, session, csrf_token=token, **what)
-    assert (503, True) == (answer.status, "another process is changing the &lt;tokens&gt; of a" in answer.text)
-    assert (1, ACCESS) == asked.held()
 
 
 async def test_hostile_texts(serve):

@@ -70,7 +70,7 @@ TABLE = [
         State.RETRYING,
         "retrying (with the next request)",
         "answered 503; it is tried again with the next request",
-        "nothing: it is tried again by itself",
+        "nothing: the next request tries again",
     ),
     (
         "passing trouble of a clock that was set back",

@@ -293,4 +293,5 @@ async def test_logout_by_another_process_before_an_exchange(keeper, vendor, open
     with pytest.raises(LoginRequiredError, match="it was logged out"):
         await keeper.replace(1)
     assert [] == vendor.sent
-    assert Record(name=NAME, generation=2, origin=Origin.LOGOUT, obtained_at=NOW) == keeper.health().record
+    logged_out = Record(name=NAME, generation=2, origin=Origin.LOGOUT, obtained_at=NOW, brought_at=NOW)
+    assert logged_out == keeper.health().record

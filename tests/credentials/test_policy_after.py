@@ -17,6 +17,7 @@ KEPT = (
     "obtained_at",
     "origin",
     "exchanged_at",
+    "brought_at",
     "guard",
     "org_pk",
 )
@@ -40,7 +41,13 @@ def kept_of(kept):
 def test_granted():
     """The next generation is of now, without mark or trouble; guard, exchange time and organization are kept up."""
     before = record(
-        generation=7, guard=60.0, marked_at=EARLIER, trouble=after(LOST).trouble, scope="old", org_pk="7kQ2f"
+        now=EARLIER,
+        generation=7,
+        guard=60.0,
+        marked_at=EARLIER,
+        trouble=after(LOST).trouble,
+        scope="old",
+        org_pk="7kQ2f",
     )
     expected = Record(
         name=before.name,
@@ -53,6 +60,7 @@ def test_granted():
         origin=Origin.EXCHANGE,
         guard=60.0,
         exchanged_at=NOW,
+        brought_at=EARLIER,
         org_pk="7kQ2f",
     )
     assert expected == after(Granted(tokens("new", expires_in=60)), before)
@@ -85,6 +93,7 @@ def test_tokens_of_a_person(origin):
             obtained_at=NOW,
             origin=origin,
             exchanged_at=EARLIER,
+            brought_at=NOW,
         )
         == made
     )
@@ -92,7 +101,7 @@ def test_tokens_of_a_person(origin):
 
 def test_logout():
     """It is a generation without tokens."""
-    expected = Record(name="acme", generation=8, origin=Origin.LOGOUT, obtained_at=NOW)
+    expected = Record(name="acme", generation=8, origin=Origin.LOGOUT, obtained_at=NOW, brought_at=NOW)
     assert expected == policy.logged_out(record(generation=7, marked_at=EARLIER, org_pk="7kQ2f"), NOW)
 
 

@@ -193,3 +193,17 @@ async def test_store_that_another_process_makes_while_we_open_it(path, monkeypat
     await store.write(record())
     assert record() == await store.read(NAME)
     await store.close()
+
+
+async def test_record_that_cannot_be_read(tmp_path):
+    """It is a trouble of the store, told in our words; what others store is heard again as soon as it is mended."""
+    path = tmp_path / "tokens.db"
+    store = await Store.open(path)
+    await store.write(record())
+    with sqlite3.connect(path) as other:
+        other.execute("UPDATE credential SET origin = 'CANARY'")
+    other.close()
+    with pytest.raises(StoreError, match=r"what the token store .* holds of .* cannot be read: sign in anew") as caught:
+        await store.read(record().name)
+    assert "CANARY" not in str(caught.value)
+    await store.close()

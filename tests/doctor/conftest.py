@@ -10,11 +10,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from proxy.config import CredentialConfig, Provider, Upstream
+from proxy.doctor.facts import OriginSeen
+from proxy.doctor.probe import see_origin
 from proxy.secret import Secret
 
 NOW = 1_800_000_000.0  # 2027-01-15 08:00:00 UTC
 DATE = b"Date: Fri, 15 Jan 2027 08:00:00 GMT"
 PATIENCE = 20.0  # seconds after which a test that waits fails instead of hanging
+SHORT = 0.3  # seconds, for what never ends
 
 
 def credential(name: str = "acme", **changes: Any) -> CredentialConfig:
@@ -77,3 +80,8 @@ async def serving(
 def head(status: int = 200, *fields: bytes) -> bytes:
     """An answer without a body."""
     return b"\r\n".join((b"HTTP/1.1 %d Fine" % status, *fields, b"Content-Length: 0", b"", b""))
+
+
+async def see(upstream: Upstream, context: ssl.SSLContext | None = None, limit: float = PATIENCE) -> OriginSeen:
+    """Look at an upstream, by a clock that stands still."""
+    return await see_origin(upstream, limit, context or ssl.create_default_context(), clock=lambda: NOW)

@@ -1,4 +1,7 @@
-"""One proxy for each module, before a recording upstream that is new for each test; and a raw caller."""
+"""One proxy for each module, before a recording upstream that is new for each test; and a raw caller.
+
+For signing in: a proxy that does not run, and somebody with a browser.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.support.processes import Proxy
+from proxy.sandbox import Sandbox
+from tests.support.person import Person, person
+from tests.support.processes import Proxy, sandbox_config
+from tests.support.site import register
 from tests.support.upstream import LIMIT, PIECE, Tokens, Upstream
 
 Settings = dict[str, Any]
@@ -211,3 +217,18 @@ async def upstream(gateway: Gateway) -> AsyncIterator[Upstream]:
     """A fresh upstream behind the proxy, which has no connection to it yet."""
     async with Upstream(gateway.tokens).serving(gateway.listener) as upstream:
         yield upstream
+
+
+@pytest.fixture
+async def visitor() -> AsyncIterator[Person]:
+    """Somebody with a browser."""
+    async with person() as visitor:
+        yield visitor
+
+
+@pytest.fixture
+async def signing(bare_proxy: Proxy, vendors: Sandbox) -> Proxy:
+    """A configured proxy that does not run, its callback registered at the vendors."""
+    bare_proxy.configure(sandbox_config(vendors))
+    await register(vendors, bare_proxy)
+    return bare_proxy

@@ -15,9 +15,9 @@ import pytest
 
 from proxy.sandbox import VENDORS
 from tests.conftest import need
+from tests.support.beside import running as running_on
+from tests.support.person import person
 from tests.support.processes import Proxy, command, environment, free_port
-from tests.support.signing import person
-from tests.support.signing import running as running_on
 
 
 class Running:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 
+import pytest
+
 from proxy.sandbox import CLIENT_SECRET, Sandbox
+from tests.support.beside import running, watched_arguments
+from tests.support.person import person, query_of, tokens_of
 from tests.support.processes import Proxy, sandbox_config
-from tests.support.signing import between, person, query_of, register, running, tokens_of, watched_arguments
+from tests.support.servers import between
+from tests.support.site import register
 from tests.support.vendor import Control
 
 KEY = "canary-admin-key"
@@ -90,3 +96,31 @@ async def test_a_life_of_sign_ins(bare_proxy: Proxy, vendors: Sandbox) -> None:
     addresses = [query_of(line) for line in written if line.startswith("http")]
     assert all(address.get("state") for address in addresses)
     assert [] == [secret for secret in secrets if secret in everything]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GET /callback?access_token=CANARY&\x01 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /callback HTTP/1.1\r\nHost: localhost\r\nCookie: CANARY\x00\r\n\r\n",
+        b"GET /callback?state=CANARY" + b"x" * 20_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"CANARY \r\n\r\n",
+    ],
+    ids=["control byte", "NUL", "too long", "no HTTP"],
+)
+async def test_what_cannot_be_parsed(signing: Proxy, request_: bytes) -> None:
+    """Neither the answer nor the terminal repeats it, and the sign-in goes on."""
+    async with running(signing, "login", "cloud66", "--no-browser") as login:
+        await login.url()
+        reader, writer = await asyncio.open_connection("127.0.0.1", signing.admin_port)
+        writer.write(request_)
+        async with asyncio.timeout(10):
+            answer = await reader.read()
+        writer.close()
+        assert b" 400 " in answer.partition(b"\r\n")[0]
+        assert b"CANARY" not in answer
+        assert login.process.returncode is None
+        login.process.terminate()
+        done = await login.done()
+    assert "CANARY" not in done.out + done.err
+    assert "Traceback" not in done.err

@@ -8,8 +8,9 @@ from collections.abc import Callable
 import pytest
 
 from proxy.sandbox import Sandbox
+from tests.support.person import person, query_of, tokens_of
 from tests.support.processes import Proxy, sandbox_config
-from tests.support.signing import person, query_of, register, stored, tokens_of
+from tests.support.site import stored
 from tests.support.terminal import Terminal, on_terminal
 from tests.support.vendor import Control
 
@@ -24,14 +25,6 @@ ENDS: dict[str, Callable[[Terminal], None]] = {
         for number in (signal.SIGTERM, signal.SIGHUP)
     },
 }
-
-
-@pytest.fixture
-async def signing(bare_proxy: Proxy, vendors: Sandbox) -> Proxy:
-    """A configured proxy that does not run, its callback registered at the vendors."""
-    bare_proxy.configure(sandbox_config(vendors))
-    await register(vendors, bare_proxy)
-    return bare_proxy
 
 
 def address_on(screen: str) -> str:

@@ -34,7 +34,10 @@ REJECTIONS: dict[str, tuple[str, Script]] = {
             *map(chunk, (INVALID[:9], INVALID[9:], b"")),
         ],
     ),
-    "400 with gzip JSON": ("GET /t/a", reply(400, JSON, b"Content-Encoding: gzip", body=gzip.compress(INVALID))),
+    "400 with gzip JSON": (
+        "GET /t/a",
+        reply(400, JSON, b"Content-Encoding: gzip", body=gzip.compress(INVALID, mtime=0)),
+    ),
     "200 with JSONP": ("GET /t/a?callback=f", reply(200, body=b"f(" + INVALID + b");")),
     "200 with gzip JSONP": (
         "GET /t/a?b&%63allback=f",

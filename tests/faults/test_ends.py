@@ -152,3 +152,25 @@ async def test_lock_made_by_the_administrator(bare_proxy: Proxy, vendors: Sandbo
     os.chown(bare_proxy.folder / "tokens.db", 65534, 65534)
     await bare_proxy.bring_tokens("onecloud", vendors.grant("onecloud"))
     assert 65534 == (bare_proxy.folder / "tokens.db.onecloud.lock").stat().st_uid
+
+
+async def test_upload_under_way(proxy: Proxy) -> None:
+    """A serve that is told to end reads the rest of a body that is coming, and answers it."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+    head = "POST /onecloud/api/v1/chains/301/start HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\n"
+    writer.write(head.encode() + b"{}")
+    await writer.drain()
+    process = proxy.process
+    assert process is not None
+    # The proxy has taken the request up once it has let a second, whole one through after it.
+    assert 200 == (await get(proxy.url + CHAINS))[0]
+    process.send_signal(signal.SIGTERM)
+    async with asyncio.timeout(10):
+        while "stopping:" not in proxy.log:
+            await asyncio.sleep(0.01)
+    writer.write(b"  ")
+    async with asyncio.timeout(10):
+        assert b"HTTP/1.1 200 OK\r\n" == await reader.readline()
+    writer.close()
+    assert 0 == await asyncio.to_thread(process.wait, 10)
+    proxy.process = None

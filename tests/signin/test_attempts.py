@@ -167,15 +167,18 @@ async def test_cancelled_attempt(sign_in):
 
 @pytest.mark.parametrize("later", ["a", "b"])
 async def test_two_sign_ins_at_once(sign_in, core, redeeming, later):
-    """The one that ends later stands, whole: nothing of the other is left in it."""
+    """The later one stands, whole: its code is redeemed when the first is done, and nothing of that is left."""
     redeeming.outcomes["a"] = Granted(NEW)
     redeeming.outcomes["b"] = Granted(Tokens(access_token=Secret("b-access")))
     tasks, gates = {}, {}
-    for code in ("a", "b"):
+    order = ("b", "a") if later == "a" else ("a", "b")
+    for code in order:
         gates[code] = redeeming.hold(code)
+    for code in order:
         tasks[code] = asyncio.create_task(sign_in.returned({"code": code, "state": begun(sign_in)}))
         await within(redeeming.entered.wait())
-    for code in ("b", "a") if later == "a" else ("a", "b"):
+    assert [order[0]] == [code.code.reveal() for code in redeeming.redeemed]
+    for code in order:
         gates[code].set()
         await within(tasks[code])
     whole = {"a": ("new-access", "new-refresh"), "b": ("b-access", None)}[later]
@@ -254,15 +257,44 @@ def test_sentences():
 
 
 async def test_tokens_that_cannot_be_stored(sign_in, core, monkeypatch):
-    """The old ones stay in force, and the store's own words say why."""
+    """The old ones stay in force; it is said that the vendor has granted, and why that was lost."""
 
     async def busy(*_):
         raise StoreBusyError("another process is changing the tokens of code")
 
     monkeypatch.setattr(core.store, "write", busy)
-    with pytest.raises(StoreBusyError):
+    monkeypatch.setattr("proxy.credentials.core._SAVE_WITHIN", 0)
+    monkeypatch.setattr("proxy.credentials.core._SAVE_AGAIN", 0)
+    with pytest.raises(SignInError, match=r"the vendor has granted, but .* another process is changing the tokens"):
         await sign_in.returned({"code": "c", "state": begun(sign_in)})
     assert BEFORE == kept(core)
+
+
+async def test_store_that_is_busy_for_a_while(sign_in, core, monkeypatch):
+    """What a code has brought is saved as soon as that is possible."""
+    write, tries = core.store.write, []
+
+    async def busy_twice(record):
+        tries.append(record)
+        if len(tries) < 3:
+            raise StoreBusyError("another process is writing")
+        await write(record)
+
+    monkeypatch.setattr(core.store, "write", busy_twice)
+    monkeypatch.setattr("proxy.credentials.core._SAVE_AGAIN", 0)
+    assert DONE == await within(sign_in.returned({"code": "c", "state": begun(sign_in)}))
+    assert (3, AFTER) == (len(tries), kept(core))
+
+
+async def test_lock_that_is_held(sign_in, core, redeeming, monkeypatch):
+    """The code is not even sent: what it brings could not be stored."""
+    monkeypatch.setattr("proxy.credentials.lock._CHANGE_TIMEOUT", 0.0)
+    lock = core.store.lock("code")
+    await lock.acquire(1)
+    with pytest.raises(StoreBusyError):
+        await within(sign_in.returned({"code": "c", "state": begun(sign_in)}))
+    lock.release()
+    assert ([], BEFORE) == (redeeming.redeemed, kept(core))
 
 
 async def test_exchange_under_way(sign_in, core):

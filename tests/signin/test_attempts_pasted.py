@@ -72,11 +72,17 @@ async def test_pasted_tokens(sign_in, core, redeeming, name, text):
     assert (AFTER, []) == (kept(core, name), redeeming.redeemed)
 
 
-@pytest.mark.parametrize("name", ["implicit", "manual"])
-async def test_pasted_token_alone(sign_in, core, name):
-    """A bare text is the access token where no code can be meant."""
-    await sign_in.pasted(name, " new-access \n")
-    assert (2, Origin.LOGIN, "new-access", None) == kept(core, name)
+async def test_pasted_token_alone(sign_in, core):
+    """A bare text is the access token where the vendor shows tokens."""
+    await sign_in.pasted("manual", " new-access \n")
+    assert (2, Origin.LOGIN, "new-access", None) == kept(core, "manual")
+
+
+async def test_pasted_word_where_an_address_is_expected(sign_in, core):
+    """It is refused: good tokens must not give way to whatever was in the clipboard."""
+    with pytest.raises(TokenFormatError, match="there is no access_token in it"):
+        await sign_in.pasted("implicit", "hello")
+    assert BEFORE == kept(core, "implicit")
 
 
 @pytest.mark.parametrize("name", ["code", "implicit", "manual"])

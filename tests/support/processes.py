@@ -19,6 +19,7 @@ from pathlib import Path
 import aiohttp
 
 from proxy.sandbox import CLIENT_ID, CLIENT_SECRET, VENDORS, Sandbox
+from tests.support.imports import bring
 
 ROOT = Path(__file__).parents[2]
 READY_WITHIN = 15.0  # seconds
@@ -128,9 +129,9 @@ class Proxy:
         return await command(*arguments, stdin=stdin, cwd=self.folder)
 
     async def bring_tokens(self, credential: str, tokens: object) -> None:
-        """Import tokens by the command line."""
-        done = await self.command("import", credential, stdin=json.dumps(tokens))
-        assert done.code == 0, done.err
+        """Import tokens, as a preparation: by a process that is forked, not started."""
+        code, err = await asyncio.to_thread(bring, self.folder / "config.yaml", credential, json.dumps(tokens))
+        assert code == 0, err
 
     async def credential(self, name: str) -> dict[str, object]:
         """What /api/credentials tells of one credential."""

@@ -10,8 +10,8 @@ import termios
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
+from tests.support.beside import NO_SCREEN, PATIENCE, until
 from tests.support.processes import Proxy, environment
-from tests.support.signing import NO_SCREEN, PATIENCE, until
 
 
 class Terminal:

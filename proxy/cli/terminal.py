@@ -19,6 +19,7 @@ from ..errors import TokenFormatError
 
 LONGEST_PASTE = 1 << 20  # characters
 _LONGEST_LINE = 4095  # bytes: a terminal cuts a line there, and says nothing
+_NO_TOKEN = f"this is longer than {LONGEST_PASTE} characters, and so no token"
 _TOO_LONG = "this is longer than a terminal takes in one line: give it from a file, with <"
 
 
@@ -40,7 +41,7 @@ def whole(stream: TextIO | None) -> str:
     """Read all that `stream` holds. Raises `TokenFormatError` where that is more than any token takes."""
     text = "" if stream is None else stream.read(LONGEST_PASTE + 1)
     if len(text) > LONGEST_PASTE:
-        raise TokenFormatError(f"this is longer than {LONGEST_PASTE} characters, and so no token")
+        raise TokenFormatError(_NO_TOKEN)
     return text
 
 
@@ -102,7 +103,7 @@ async def _line(descriptor: int) -> str:
         text = b""
         while b"\n" not in text:
             if len(text) > LONGEST_PASTE:
-                raise TokenFormatError(f"this is longer than {LONGEST_PASTE} characters, and so no token")
+                raise TokenFormatError(_NO_TOKEN)
             await ready.wait()
             ready.clear()
             chunk = os.read(descriptor, 1 << 16)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
 
-from ..credentials.answers import read_lifetime
 from ..credentials.core import open_core
 from ..credentials.health import Health
 from ..credentials.record import Origin, Tokens
 from ..errors import TokenFormatError
 from ..signin.granted import expiry, granted
-from ..signin.pasted import read_pasted
+from ..signin.pasted import as_answer, read_pasted
 from .shared import named, to_the_end
 from .terminal import ask, at_terminal, whole
 
@@ -99,7 +97,4 @@ def _asked() -> Tokens:
         return read_pasted(text)
     refresh_token = ask("Refresh token (not shown, empty for none): ")
     lifetime = input("Lifetime in seconds (empty if unknown): ").strip()
-    if lifetime and read_lifetime(lifetime) is None:
-        raise TokenFormatError("a lifetime is a number of seconds")
-    # Through the same reader as everything pasted, which knows what a token may hold.
-    return read_pasted(json.dumps({"access_token": text, "refresh_token": refresh_token, "expires_in": lifetime}))
+    return read_pasted(as_answer(text, refresh_token, lifetime))

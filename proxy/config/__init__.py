@@ -2,7 +2,7 @@
 
 from .address import Address, Network, Upstream, is_loopback
 from .load import LISTEN_VARIABLE, STORE_VARIABLE, load, schema
-from .model import OOB, Provider, org_key
+from .model import INTERACTIVE, OOB, Provider, org_key
 from .providers import presets
 from .redirect import CALLBACK, redirect_to_send, same_host
 from .source import Problem
@@ -11,6 +11,7 @@ from .values import EVERYBODY, LOOPBACK_ONLY, ORG_PK, Anonymous, Config, Credent
 __all__ = [
     "CALLBACK",
     "EVERYBODY",
+    "INTERACTIVE",
     "LISTEN_VARIABLE",
     "LOOPBACK_ONLY",
     "OOB",

@@ -23,6 +23,7 @@ _METHOD = re.compile(r"[A-Z][A-Z0-9_-]*")
 _PREFIX = re.compile(r"/|(?:/[A-Za-z0-9._~!$&'()*+,=:@-]+)+")
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\]")
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 section 3.3
+INTERACTIVE = ("authorization_code", "implicit")  # grants for which a person signs in in a browser
 OOB = "urn:ietf:wg:oauth:2.0:oob"  # a redirect to nowhere: the code is shown to the person, who copies it
 _URL_TEXT = re.compile(r"[\x21\x22\x24-\x7e]+")
 _ORG = re.compile(r"(?:[A-Za-z0-9._~-]|%[0-9A-Fa-f]{2}){1,128}")

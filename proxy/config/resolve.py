@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .address import Upstream
 from .exposure import Listener, admitted, check_listeners
-from .model import OOB, ConfigFile, Credential, Provider, Route
+from .model import INTERACTIVE, OOB, ConfigFile, Credential, Provider, Route
 from .providers import extended, hint, presets
 from .redirect import default_redirect, redirect_to_send
 from .source import KeyPath, Source
@@ -218,7 +218,7 @@ class Resolver:
 def _missing(entry: Credential, provider: Provider) -> Iterator[str]:
     """Name what this credential needs and lacks, RFC 6749's words and ours."""
     renews = provider.renew != "none"
-    signs_in = provider.grant in ("authorization_code", "implicit")
+    signs_in = provider.grant in INTERACTIVE
     if not provider.upstream:
         yield "upstream"
     calls = renews or provider.grant == "authorization_code"  # its token endpoint

@@ -11,7 +11,6 @@ POST /logout/NAME           forgets the tokens
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -19,14 +18,13 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from ..config import OOB, Config, CredentialConfig, same_host
-from ..credentials.answers import read_lifetime
+from ..config import INTERACTIVE, OOB, Config, CredentialConfig, same_host
 from ..credentials.core import CredentialCore
-from ..errors import BearerProxyError, RequestError, StoreError, TokenFormatError
+from ..errors import BearerProxyError, RequestError, StoreError
 from ..signin.attempts import SignedIn, SignIn
-from ..signin.authorize import INTERACTIVE, lacking
+from ..signin.authorize import lacking
 from ..signin.granted import expiry
-from ..signin.pasted import Fields
+from ..signin.pasted import Fields, as_answer
 from .callback import add_callback
 from .guard import host_name
 from .rendering import page
@@ -98,11 +96,8 @@ class _Pages:
     async def paste(self, request: web.Request, credential: CredentialConfig, session: str) -> web.StreamResponse:
         form = await request.post()
         text, *more = (str(form.get(key, "")).strip() for key in ("pasted", "refresh_token", "expires_in"))
-        if more[1] and read_lifetime(more[1]) is None:
-            raise TokenFormatError("a lifetime is a number of seconds")
         if any(more):
-            # The way by which a terminal's answers go too: one reader knows what a token may hold.
-            text = json.dumps({"access_token": text, "refresh_token": more[0], "expires_in": more[1]})
+            text = as_answer(text, *more)
         done = await self._sign_in.pasted(credential.name, text, session)
         return page(request, "signed_in.html", done=done, home="/")
 

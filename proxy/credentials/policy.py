@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from ..config import CredentialConfig
+from ..config import INTERACTIVE, CredentialConfig
 from ..errors import LoginRequiredError, NotConfiguredError, RenewalDelayedError, RenewalGuardedError
 from .answers import Granted, Outcome, Passing, Refused, Uncertain, Unusable
 from .record import Origin, Record, Snapshot, Tokens, Trouble, TroubleKind, utc
@@ -48,7 +48,7 @@ class Terms:
     def of(cls, config: CredentialConfig, guard: float) -> Terms:
         """Take from a configuration what the rules need; the client secret stays behind, hashed."""
         provider = config.provider
-        by_browser = provider.grant in ("authorization_code", "implicit") and bool(provider.authorize_url)
+        by_browser = provider.grant in INTERACTIVE and bool(provider.authorize_url)
         sign_in = "login" if by_browser else "import"
         return cls(config.name, provider.renew, guard, fingerprint(config), config.missing, sign_in)
 

@@ -21,7 +21,6 @@ from ..errors import SignInError, TokenFormatError
 from ..secret import Secret
 from .pasted import Fields, usable_tokens
 
-INTERACTIVE = ("authorization_code", "implicit")
 _SENTENCES = {
     "access_denied": "consent was denied at the vendor: nothing has changed; sign in again to consent",
     "unauthorized_client": "the vendor does not let this client sign in so: check client_id and the app's settings",

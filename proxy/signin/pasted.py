@@ -6,11 +6,12 @@ they are. No message repeats any of it.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, urlsplit
 
-from ..credentials.answers import TOKENS, is_b64token, read_fields, registered_error, tokens_in
+from ..credentials.answers import TOKENS, is_b64token, read_fields, read_lifetime, registered_error, tokens_in
 from ..credentials.record import Tokens
 from ..errors import TokenFormatError
 
@@ -50,6 +51,16 @@ def pasted_fields(text: str, *, bare: str = "access_token") -> Fields:
     if bare == "code" and not fields.keys() & _NO_CODE and text.isprintable() and not text.startswith(("{", "[", "<")):
         return {bare: text}
     return fields
+
+
+def as_answer(access_token: str, refresh_token: str, lifetime: str) -> str:
+    """Give what a person typed field by field as token JSON: one reader knows what a token may hold.
+
+    Raises `TokenFormatError` where `lifetime` is neither empty nor a number of seconds.
+    """
+    if lifetime and read_lifetime(lifetime) is None:
+        raise TokenFormatError("a lifetime is a number of seconds")
+    return json.dumps({"access_token": access_token, "refresh_token": refresh_token, "expires_in": lifetime})
 
 
 def usable_tokens(fields: Fields) -> Tokens:

@@ -6,23 +6,53 @@ Closing runs backwards: callers first, then exchanges under way, then the store 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ctypes
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
 
 from .config import Config
 from .control.plane import ControlPlane
 from .credentials.core import CredentialCore, open_core
 from .gateway.plane import DataPlane
+from .metrics import Metrics
+
+try:
+    import uvloop
+except ImportError:  # not for every platform
+    uvloop = None  # type: ignore[assignment]
 
 LOG = logging.getLogger("bearer_proxy")
+
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc's names, mallopt(3)
+_KEPT, _LARGEST = 16 << 20, 1 << 20  # bytes of free memory that are kept, and of a block that is taken from it
+
+
+def keep_memory() -> None:
+    """Have glibc keep some freed memory: it would give it back after each answer of a page, and take it again."""
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_TRIM_THRESHOLD, _KEPT)
+        mallopt(_M_MMAP_THRESHOLD, _LARGEST)
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    """Run `work` on the fastest event loop that there is: uvloop's halves the cost of a request."""
+    keep_memory()
+    with asyncio.Runner(loop_factory=None if uvloop is None else uvloop.new_event_loop) as runner:
+        runner.run(work)
 
 
 @asynccontextmanager
 async def running(config: Config) -> AsyncIterator[CredentialCore]:
     """Run both planes while the context is open. Raises `StoreError` or `ListenError` before that."""
     async with open_core(config) as core:
-        data, control = DataPlane(config, core), ControlPlane(config, core)
+        metrics = Metrics((route.name, route.credential) for route in config.routes) if config.admin else None
+        data = DataPlane(config, core, core.egress, metrics)
+        control = ControlPlane(config, core, metrics)
         try:
             await control.start()
             await data.start()

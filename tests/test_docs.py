@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from prometheus_client.core import CounterMetricFamily
 
 from proxy.cli import _parser
 from proxy.config import load
 from proxy.config.model import ConfigFile, Credential, Provider, Route
+from proxy.control.endpoints import OUTCOMES, CredentialFigures
+from proxy.credentials.health import State
+from proxy.metrics import Metrics
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -49,3 +55,20 @@ def test_the_two_commands_at_the_top() -> None:
 def test_the_preset_table_names_every_vendor() -> None:
     """The README tells for each vendor where tokens come from."""
     assert all(f"| {vendor} |" in README for vendor in ("ReadyCloud", "Cloud 66", "OneCloud"))
+
+
+def test_every_metric_is_documented() -> None:
+    """Each has a row with its labels, and no row tells of another one."""
+    core: Any = SimpleNamespace(health=list, store_trouble="")
+    families: list[Any] = [*Metrics([]).collect(), *CredentialFigures(core).collect()]
+    names = [one.name + ("_total" if isinstance(one, CounterMetricFamily) else "") for one in families]
+    labels = [f"{{{','.join(one._labelnames)}}}" if one._labelnames else "" for one in families]
+    rows = re.findall(r"^\| `(bearer_proxy_[^`]*)` \|", README, re.MULTILINE)
+    assert sorted(name + label for name, label in zip(names, labels, strict=True)) == sorted(rows)
+
+
+@pytest.mark.parametrize("word", [*OUTCOMES, *State, "accepted", "rejected", "caller", "upstream", "active", "idle"])
+def test_every_word_of_a_label_is_documented(word: str) -> None:
+    """The README names it."""
+    section = README.partition("## Control plane")[2].partition("## In a container")[0]
+    assert re.search(rf"`{word}[` ]", section)

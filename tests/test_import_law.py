@@ -1,6 +1,6 @@
 """The import law: rooms know each other one way only, the pure parts know no transport, and files are short.
 
-    cli → app → control, gateway, doctor → signin → credentials → listen, logs → config → errors, secret
+  cli → app → control, gateway, doctor → signin → credentials → listen, logs, metrics, egress → config → errors, secret
 
 The sandbox stands apart: it imports nothing of ours, and only cli imports it.
 """
@@ -21,8 +21,11 @@ RANKS = {
     "doctor": 5,
     "signin": 4,
     "credentials": 3,
+    "calling": 2,
     "listen": 2,
+    "egress": 2,
     "logs": 2,
+    "metrics": 2,
     "config": 1,
     "errors": 0,
     "secret": 0,

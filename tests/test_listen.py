@@ -5,13 +5,24 @@ import contextlib
 import errno
 import os
 import socket
+import ssl
 import stat
+from typing import Any
 
 import pytest
+import trustme
 
-from proxy.config import Address
-from proxy.errors import ListenError
-from proxy.listen import close_listener, listening_name, open_sockets
+from proxy.config import Address, Limits, TlsFiles
+from proxy.errors import BadTargetError, ListenError
+from proxy.gateway.problem import describe
+from proxy.listen import SPEAK_TLS, accept_callers, close_listener, listener_tls, listening_name, open_sockets
+
+try:
+    import uvloop
+except ImportError:
+    LOOPS = [asyncio.new_event_loop]
+else:
+    LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
 
 IN_USE = "the address is in use: end the other program, or choose another port"
 
@@ -68,6 +79,8 @@ def test_name(opened, path):
     assert f"127.0.0.1:{four.getsockname()[1]}" == listening_name(four)
     assert f"[::1]:{six.getsockname()[1]}" == listening_name(six)
     assert f"unix:{path}" == listening_name(unix)
+    assert f"[::1]:{six.getsockname()[1]} ssl" == listening_name(six, tls=True)
+    assert f"unix:{path} ssl" == listening_name(unix, tls=True)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "*"])
@@ -203,3 +216,185 @@ async def test_close_after_the_name_is_gone(opened, path):
     path.unlink()
     close_listener(listener)
     assert not path.exists()
+
+
+class Echo(asyncio.Protocol):
+    """Says back what it hears, in capitals, and closes when it hears a full stop."""
+
+    def __init__(self, ends):
+        self.ends = ends
+
+    def connection_made(self, transport):
+        self.transport = transport
+        self.lost = asyncio.get_running_loop().create_future()
+        self.ends.append(self.lost)
+
+    def connection_lost(self, _exc):
+        self.lost.set_result(None)
+
+    def data_received(self, data):
+        self.transport.write(data.upper())
+        if data.endswith(b"."):
+            self.transport.close()
+
+
+@pytest.fixture(scope="module")
+def ca():
+    return trustme.CA()
+
+
+@pytest.fixture
+def files(ca, tmp_path):
+    """Give a certificate for localhost with its key, in one file."""
+    file = tmp_path / "both.pem"
+    ca.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(file))
+    return TlsFiles(certificate=file)
+
+
+@pytest.fixture
+def caller(ca):
+    """Give what a caller goes by who trusts the authority."""
+    context = ssl.create_default_context()
+    ca.configure_trust(context)
+    return context
+
+
+@contextlib.asynccontextmanager
+async def echoing(files, address="127.0.0.1:0", **limits):
+    """Serve on an address with TLS; give what connects to it."""
+    (sock,) = open_sockets(Address.parse(address))
+    where: Any = sock.getsockname()
+    ends: list[asyncio.Future[None]] = []
+    listener = await accept_callers(lambda: Echo(ends), sock, Limits(**limits), listener_tls(files))
+
+    async def connect(**options):
+        options |= {"server_hostname": "localhost"} if options else {}
+        unix = sock.family == socket.AF_UNIX
+        opening = asyncio.open_unix_connection(where, **options) if unix else asyncio.open_connection(*where, **options)
+        reader, writer = await opening
+        closing.callback(writer.transport.abort)
+        return reader, writer
+
+    with contextlib.ExitStack() as closing:
+        yield connect
+    close_listener(listener)
+    await asyncio.gather(*ends)
+
+
+def on(new_loop, work):
+    """Run on a loop of that kind."""
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(asyncio.wait_for(work, 15))
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+@pytest.mark.parametrize("new_loop", LOOPS)
+def test_tls(new_loop, files, caller, path, kind, version):
+    """Both versions are spoken at both kinds of address, and agreed that HTTP/1.1 is spoken inside."""
+
+    async def work():
+        caller.minimum_version = caller.maximum_version = version
+        caller.set_alpn_protocols(["h2", "http/1.1"])
+        async with echoing(files, f"unix:{path}" if kind == "unix" else "127.0.0.1:0") as connect:
+            reader, writer = await connect(ssl=caller)
+            assert "http/1.1" == writer.get_extra_info("ssl_object").selected_alpn_protocol()
+            writer.write(b"a" * 1_000_000 + b".")
+            assert b"A" * 1_000_000 + b"." == await reader.read(-1)
+
+    on(new_loop, work())
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("new_loop", LOOPS)
+def test_tls_of_old(new_loop, files, caller):
+    """TLS 1.1 is refused, and the caller is told so by an alert; nobody renegotiates."""
+
+    async def work():
+        async with echoing(files) as connect:
+            with pytest.raises(ssl.SSLError, match="ALERT_PROTOCOL_VERSION"):
+                await connect(ssl=caller)
+
+    caller.set_ciphers("DEFAULT:@SECLEVEL=0")
+    with pytest.warns(DeprecationWarning, match="TLSv1_1 is deprecated"):
+        caller.minimum_version = caller.maximum_version = ssl.TLSVersion.TLSv1_1
+    on(new_loop, work())
+    assert ssl.OP_NO_RENEGOTIATION & listener_tls(files).options
+
+
+@pytest.mark.parametrize(
+    "said", [b"GET / HTTP/1.1\r\n\r\n", b"CONNECT x HTTP/1.1\r\n\r\n", b"PATCH / HTTP/1.0\r\n\r\n"]
+)
+@pytest.mark.parametrize("new_loop", LOOPS)
+def test_plain_http_where_tls_is_spoken(new_loop, files, said):
+    """It is answered as all errors of ours are; what comes after it is taken, so that the answer is not lost."""
+    fields, body = describe(BadTargetError(SPEAK_TLS))
+
+    async def work():
+        async with echoing(files) as connect:
+            reader, writer = await connect()
+            writer.write(said)
+            head = await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"x" * 3_000_000)
+            writer.write_eof()
+            assert body == await reader.read(-1)
+        line, *rest = head.decode().removesuffix("\r\n\r\n").split("\r\n")
+        expected = [*(f"{name}: {value}" for name, value in fields), "Connection: close"]
+        assert ("HTTP/1.1 400 Bad Request", expected) == (line, rest)
+
+    on(new_loop, work())
+
+
+@pytest.mark.parametrize("said", [b"", b"\x16\x03\x01\x02", b"GET / HTTP/1.1\r\n\r\n"])
+@pytest.mark.parametrize("new_loop", LOOPS)
+def test_handshake_that_never_ends(new_loop, files, caller, said):
+    """It is ended after `client_header_timeout`, and others are served meanwhile and after."""
+
+    async def work():
+        clock = asyncio.get_running_loop().time
+        async with echoing(files, client_header_timeout=0.3) as connect:
+            reader, writer = await connect()
+            began = clock()
+            writer.write(said)
+            other, speaking = await connect(ssl=caller)
+            await reader.read(-1)
+            assert 0.25 < clock() - began < 10
+            speaking.write(b"fine.")
+            assert b"FINE." == await other.read(-1)
+
+    on(new_loop, work())
+
+
+@pytest.mark.parametrize("seconds", [0.3, 0])
+@pytest.mark.parametrize("new_loop", LOOPS)
+def test_caller_that_does_not_close(new_loop, files, caller, seconds):
+    """A connection that is closed here is waited for `lingering_timeout` long."""
+
+    async def work():
+        async with echoing(files, lingering_timeout=seconds) as connect:
+            reader, writer = await connect()
+            up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+            ours = caller.wrap_bio(down, up, server_hostname="localhost")
+            for _ in range(2):  # the server's part comes in one piece
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    ours.do_handshake()
+                writer.write(up.read())
+                down.write(await reader.read(1 << 16))
+            ours.write(b"fine.")
+            writer.write(up.read())
+            down.write(await reader.read(-1))
+            assert b"FINE." == ours.read(100)
+
+    on(new_loop, work())
+
+
+@pytest.mark.parametrize("text", [None, "", "CANARY"])
+def test_certificate_that_went_since_it_was_checked(tmp_path, text):
+    """One sentence says by which key of the configuration, and nothing of what is in the file."""
+    file = tmp_path / "c.pem"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(ListenError) as caught:
+        listener_tls(TlsFiles(certificate=file))
+    why = "there is no such file" if text is None else "this file holds no PEM certificate that OpenSSL can read"
+    assert (f"cannot speak TLS: ssl_certificate: {why}", None) == (str(caught.value), caught.value.__cause__)

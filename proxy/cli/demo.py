@@ -144,7 +144,7 @@ def demo(options: argparse.Namespace) -> int:
                 await stop.wait()
 
     with tempfile.TemporaryDirectory(prefix="bearer-proxy-demo-") as folder:
-        asyncio.run(run(Path(folder)))
+        app.run(run(Path(folder)))
     return 0
 
 

@@ -30,7 +30,6 @@ from ..config import CALLBACK, OOB, Address, Config, CredentialConfig, is_loopba
 from ..control.endpoints import UNKNOWN, proof_text
 from ..control.plane import Listening, make_callback_app
 from ..credentials.core import CredentialCore, open_core
-from ..credentials.exchange import TokenEndpoint
 from ..credentials.record import Record, Tokens
 from ..credentials.store import Store
 from ..errors import BearerProxyError, ConfigError, ListenError, SignInError
@@ -91,7 +90,7 @@ class _Login:
         self._credential = credential
         self._options = options
         self._typing = options.paste or at_terminal()
-        self._sign_in = SignIn(config, core, TokenEndpoint(config.limits.exchange_timeout).redeem)
+        self._sign_in = SignIn(config, core, core.exchange.redeem)
         self._came: asyncio.Future[SignedIn] = asyncio.get_running_loop().create_future()
         self._cancelled = asyncio.Event()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import os
 
@@ -24,7 +23,7 @@ def serve(options: argparse.Namespace) -> int:
         async with app.running(config):
             await stop.wait()
 
-    asyncio.run(run())
+    app.run(run())
     return 0
 
 

@@ -6,7 +6,7 @@ from .model import INTERACTIVE, OOB, Provider, org_key
 from .providers import presets
 from .redirect import CALLBACK, redirect_to_send, same_host
 from .source import Problem
-from .values import EVERYBODY, LOOPBACK_ONLY, ORG_PK, Anonymous, Config, CredentialConfig, Limits, RouteConfig
+from .values import EVERYBODY, LOOPBACK_ONLY, ORG_PK, Anonymous, Config, CredentialConfig, Limits, RouteConfig, TlsFiles
 
 __all__ = [
     "CALLBACK",
@@ -26,6 +26,7 @@ __all__ = [
     "Problem",
     "Provider",
     "RouteConfig",
+    "TlsFiles",
     "Upstream",
     "is_loopback",
     "load",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -30,27 +30,32 @@ def is_loopback(host: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A place to listen: `host` and `port`, or the `path` of a unix socket."""
+    """A place to listen: `host` and `port`, or the `path` of a unix socket; with `tls`, callers speak TLS there."""
 
     host: str = ""
     port: int = 0
     path: str = ""
+    tls: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Address:
-        """Read `host:port`, `[v6]:port`, `*:port` or `unix:/path`. Raises ValueError saying what is expected."""
-        if text.startswith("unix:"):
-            if not text.startswith("unix:/"):
+        """Read `host:port`, `[v6]:port`, `*:port` or `unix:/path`, and ` ssl` after it (nginx's `listen … ssl`).
+
+        Raises ValueError saying what is expected.
+        """
+        place, tls = _marked(text)
+        if place.startswith("unix:"):
+            if not place.startswith("unix:/"):
                 raise ValueError("a unix socket is written unix:/absolute/path")
-            return cls(path=text.removeprefix("unix:"))
-        match = _LISTEN.fullmatch(text)
+            return cls(path=place.removeprefix("unix:"), tls=tls)
+        match = _LISTEN.fullmatch(place)
         if match is not None and int(match["port"]) > 65535:
             raise ValueError("a port is 65535 at most")
-        if match is None:
+        if match is None and _LISTEN.fullmatch(place.partition(" ")[0]):
+            raise ValueError("nothing but ssl may follow an address")
+        if match is None or (match["six"] and not _is_six(match["six"])):
             raise ValueError("an address is written host:port, [v6]:port, *:port or unix:/path")
-        if match["six"] and not _is_six(match["six"]):
-            raise ValueError("an address is written host:port, [v6]:port, *:port or unix:/path")
-        return cls(host=match["six"] or match["host"] or "*", port=int(match["port"]))
+        return cls(host=match["six"] or match["host"] or "*", port=int(match["port"]), tls=tls)
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -64,20 +69,31 @@ class Address:
         """Tell whether only this machine can reach it."""
         return bool(self.path) or is_loopback(self.host)
 
-    def __str__(self) -> str:
+    @property
+    def place(self) -> str:
+        """Give it as it is written, whatever is spoken there."""
         if self.path:
             return f"unix:{self.path}"
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
+    def __str__(self) -> str:
+        return f"{self.place} ssl" if self.tls else self.place
+
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """The origin that a route calls, and the base path there (without a final slash, `` for none)."""
+    """The origin that a route calls, and the base path there (without a final slash, `` for none).
+
+    `authority` is the Host field's value: the port is left out where it is the scheme's own. `origin` is scheme, host
+    and port as one text, for comparing and for building URLs.
+    """
 
     scheme: str
     host: str
     port: int
     base: str = ""
+    authority: str = field(init=False, repr=False, compare=False)
+    origin: str = field(init=False, repr=False, compare=False)
 
     @classmethod
     def parse(cls, text: str) -> Upstream:
@@ -102,16 +118,11 @@ class Upstream:
         base = parts.path.rstrip("/")
         return cls(parts.scheme, parts.hostname, _DEFAULT_PORT[parts.scheme] if port is None else port, base)
 
-    @property
-    def authority(self) -> str:
-        """Give the Host field's value: the port is left out where it is the scheme's own."""
+    def __post_init__(self) -> None:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == _DEFAULT_PORT[self.scheme] else f"{host}:{self.port}"
-
-    @property
-    def origin(self) -> str:
-        """Give scheme, host and port as one text, for comparing and for building URLs."""
-        return f"{self.scheme}://{self.authority}"
+        authority = host if self.port == _DEFAULT_PORT[self.scheme] else f"{host}:{self.port}"
+        object.__setattr__(self, "authority", authority)
+        object.__setattr__(self, "origin", f"{self.scheme}://{authority}")
 
     @property
     def in_clear(self) -> bool:
@@ -128,3 +139,10 @@ def _is_six(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _marked(text: str) -> tuple[str, bool]:
+    """Cut nginx's ` ssl` off, and tell whether it was there."""
+    place = text.removesuffix("ssl")
+    tls = place != text and place.endswith((" ", "\t"))
+    return (place.rstrip(" \t"), True) if tls else (text, False)

@@ -1,10 +1,12 @@
 """config.yaml → `Config`: the file read, each value validated, presets merged, and what ties keys together checked.
 
-Every problem is reported at once, at its line. Warnings do not fail. Only `load` does I/O, through `source.py`.
+Every problem is reported at once, at its line. Warnings do not fail. Only `load` does I/O, through `source.py`,
+and `exposure.py` for the certificate.
 """
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -58,10 +60,30 @@ def load(path: Path, environ: Mapping[str, str]) -> tuple[Config, list[Problem]]
         model = _validate(source, environ)
         source.next_stage()
         config = Resolver(source, model, LISTEN_VARIABLE if environ.get(LISTEN_VARIABLE) else "").config()
+        if config.tls.ca is not None:
+            try:
+                check_authorities(config.tls.ca)
+            except ValueError as error:
+                source.report(("ca_file",), str(error))
     problems = sorted(source.problems, key=lambda problem: problem.line)
     if config is None or not all(problem.warning for problem in problems):
         raise ConfigError(problems)
     return config, problems
+
+
+def check_authorities(path: Path) -> None:
+    """Raise ValueError where TLS cannot trust the certificates of a PEM file, saying why."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.load_verify_locations(cafile=path)
+    except ssl.SSLError:
+        raise ValueError("this file holds no certificates in PEM form that can be read") from None
+    except FileNotFoundError:
+        raise ValueError("there is no such file") from None
+    except OSError as error:
+        raise ValueError(f"this file cannot be read: {error.strerror}") from None
+    if not context.cert_store_stats()["x509"]:
+        raise ValueError("this file holds no certificates")
 
 
 def schema() -> dict[str, Any]:

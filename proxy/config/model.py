@@ -45,6 +45,19 @@ def _size(value: Any) -> int:
     return int(match[1]) * _BYTES[match[2].lower()]
 
 
+def _count(value: Any) -> int:
+    if isinstance(value, bool) or not str(value).strip().isdecimal() or len(str(value)) > 9:
+        raise ValueError("a count is a whole number")
+    return int(value)
+
+
+def _switch(value: Any) -> bool:
+    switched = {"on": True, "true": True, "off": False, "false": False}.get(str(value).strip().lower())
+    if switched is None:
+        raise ValueError("this is on or off")
+    return switched
+
+
 def _secret(value: Any) -> Secret:
     value = _text(value)
     if not isinstance(value, str):
@@ -158,6 +171,8 @@ _NULLABLE_TEXT_OR_LIST = WithJsonSchema({"type": ["string", "array", "null"], "i
 
 Duration = Annotated[float, BeforeValidator(_duration), _TEXT_OR_NUMBER]
 Size = Annotated[int, BeforeValidator(_size), _TEXT_OR_NUMBER]
+Count = Annotated[int, BeforeValidator(_count), _TEXT_OR_NUMBER]
+Switch = Annotated[bool, BeforeValidator(_switch), WithJsonSchema({"type": ["string", "boolean"]})]
 SecretText = Annotated[Secret, PlainValidator(_secret), WithJsonSchema({"type": ["string", "number", "null"]})]
 Text = Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": ["string", "number", "null"]})]
 Url = Annotated[str, BeforeValidator(_url), _TEXT]
@@ -207,6 +222,7 @@ class Provider(_Model):
         (), description="how an error_description begins that means a dead refresh token"
     )
     oauth_paths: Paths = Field((), description="paths at the upstream that are never proxied, nor what is below them")
+    map_links: bool = Field(False, description="absolute links to the upstream in JSON answers become local ones")
     insecure_http: bool = Field(False, description="allow http:// beyond loopback")
 
 
@@ -262,11 +278,32 @@ class ConfigFile(_Model):
     proxy_connect_timeout: Duration = Field(10.0, gt=0, description="look-up, connection and TLS")
     proxy_send_timeout: Duration = Field(60.0, gt=0, description="between two writes of a body to the upstream")
     proxy_read_timeout: Duration = Field(60.0, gt=0, description="between two reads from the upstream")
+    client_header_timeout: Duration = Field(60.0, gt=0, description="for a caller to send a whole request head")
+    client_body_timeout: Duration = Field(60.0, gt=0, description="between two reads of a body from the caller")
+    send_timeout: Duration = Field(60.0, gt=0, description="between two writes of an answer to the caller")
     keepalive_timeout: Duration = Field(75.0, ge=0, description="idle caller connections")
+    tunnel_timeout: Duration = Field(3600.0, gt=0, description="a tunnel (WebSocket) through which nothing goes")
+    lingering_timeout: Duration = Field(5.0, ge=0, description="for a caller that has closed its side, or still sends")
+    upstream_keepalive_timeout: Duration = Field(60.0, ge=0, description="idle upstream connections")
+    upstream_keepalive_time: Duration = Field(
+        300.0, ge=0, description="age at which upstream connections are no longer used again, so that DNS is asked anew"
+    )
     shutdown_timeout: Duration = Field(20.0, ge=0, description="for requests in flight when told to stop")
     client_body_buffer_size: Size = Field(64 << 10, description="request body kept in memory for replay")
     replay_limit: Size = Field(16 << 20, description="request body kept for replay at all; beyond memory on disk")
     spool_dir: str | None = Field(None, description="where request bodies are spooled; default: beside the store")
     spool_limit: Size = Field(1 << 30, description="for all spooled bodies together")
+    client_max_body_size: Size = Field(0, description="of a request body; 0: any")
+    max_request_headers: Size = Field(64 << 10, ge=1024, description="of a request's head, and of its trailers")
+    max_response_headers: Size = Field(64 << 10, ge=1024, description="of an answer's head, and of its trailers")
+    max_headers_count: Count = Field(100, ge=10, description="of fields of a head")
+    worker_connections: Count = Field(16384, ge=1, description="caller connections at a time")
+    max_connections: Count = Field(1024, ge=1, description="connections to one upstream at a time")
+    max_pending_requests: Count = Field(1024, ge=0, description="requests that wait for a connection to one upstream")
+    keepalive: Count = Field(128, ge=0, description="idle connections kept to one upstream")
+    ca_file: str | None = Field(None, description="PEM file of further certificate authorities that upstreams may have")
+    ssl_certificate: str | None = Field(None, description="PEM file for listeners marked ssl: certificate and chain")
+    ssl_certificate_key: str | None = Field(None, description="PEM file of its key; default: in ssl_certificate too")
+    access_log: Switch = Field(default=True, description="on or off: a log line for each request")
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"

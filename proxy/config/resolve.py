@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from .address import Upstream
-from .exposure import Listener, admitted, check_listeners
+from .exposure import Listener, admitted, check_certificate, check_listeners
 from .model import INTERACTIVE, OOB, ConfigFile, Credential, Provider, Route
 from .providers import extended, hint, presets
 from .redirect import default_redirect, redirect_to_send
 from .source import KeyPath, Source
-from .values import ORG_PK, Config, CredentialConfig, Limits, RouteConfig
+from .values import ORG_PK, Config, CredentialConfig, Limits, RouteConfig, TlsFiles
 
 _IN_CLEAR = "http:// beyond loopback would send tokens in clear: use https://, or set insecure_http: true"
 
@@ -41,6 +41,16 @@ class Resolver:
             self._source.report(
                 ("admin",), "the control plane beyond loopback needs admin_key: set one, or use localhost"
             )
+        if any(address.tls for address in model.admin):
+            self._source.report(("admin",), "the control plane speaks plain HTTP in this version: write it without ssl")
+        data = [one for one in (*planes, *own) if one[0] != ("admin",)]
+        tls = TlsFiles(
+            *(
+                folder / name if name else None
+                for name in (model.ca_file, model.ssl_certificate, model.ssl_certificate_key)
+            )
+        )
+        check_certificate(self._source, tls, data, self._listen_variable)
         store = self._store(folder)
         return Config(
             path=self._source.path,
@@ -49,12 +59,7 @@ class Resolver:
             admin_key=model.admin_key,
             store=store,
             spool_dir=folder / model.spool_dir if model.spool_dir else store.parent,
-            anonymous=admitted(
-                self._source,
-                model.anonymous,
-                [one for one in (*planes, *own) if one[0] != ("admin",)],
-                self._listen_variable,
-            ),
+            anonymous=admitted(self._source, model.anonymous, data, self._listen_variable),
             credentials=credentials,
             routes=tuple(route for _, route in routes),
             limits=Limits(
@@ -69,9 +74,26 @@ class Resolver:
                 body_buffer_size=model.client_body_buffer_size,
                 replay_limit=model.replay_limit,
                 spool_limit=model.spool_limit,
+                client_header_timeout=model.client_header_timeout,
+                client_body_timeout=model.client_body_timeout,
+                client_send_timeout=model.send_timeout,
+                lingering_timeout=model.lingering_timeout,
+                tunnel_timeout=model.tunnel_timeout,
+                upstream_keepalive_timeout=model.upstream_keepalive_timeout,
+                upstream_keepalive_time=model.upstream_keepalive_time,
+                client_max_body_size=model.client_max_body_size,
+                max_request_headers=model.max_request_headers,
+                max_response_headers=model.max_response_headers,
+                max_headers_count=model.max_headers_count,
+                worker_connections=model.worker_connections,
+                max_connections=model.max_connections,
+                max_pending_requests=model.max_pending_requests,
+                keepalive=model.keepalive,
             ),
             log_format=model.log_format,
             log_level=model.log_level,
+            access_log=model.access_log,
+            tls=tls,
         )
 
     def _resolve_providers(self) -> None:
@@ -156,7 +178,7 @@ class Resolver:
                 continue
             listen = entry.listen or ()
             route = RouteConfig(
-                name=entry.name or (entry.host or "") + (entry.prefix or "") or str(listen[0]),
+                name=entry.name or (entry.host or "") + (entry.prefix or "") or listen[0].place,
                 credential=entry.credential,
                 upstream=self._route_upstream((*path, "upstream"), entry, credential.provider),
                 prefix=entry.prefix or "/",

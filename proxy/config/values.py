@@ -78,6 +78,30 @@ class Limits:
     replay_limit: int = 16 << 20
     spool_limit: int = 1 << 30
     send_timeout: float = 60.0
+    client_header_timeout: float = 60.0
+    client_body_timeout: float = 60.0
+    client_send_timeout: float = 60.0
+    lingering_timeout: float = 5.0
+    tunnel_timeout: float = 3600.0
+    upstream_keepalive_timeout: float = 60.0
+    upstream_keepalive_time: float = 300.0
+    client_max_body_size: int = 0
+    max_request_headers: int = 64 << 10
+    max_response_headers: int = 64 << 10
+    max_headers_count: int = 100
+    worker_connections: int = 16384
+    max_connections: int = 1024
+    max_pending_requests: int = 1024
+    keepalive: int = 128
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """PEM files: `ca` of further authorities for upstreams, `certificate` and `key` for listeners marked ssl."""
+
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,3 +120,5 @@ class Config:
     admin_key: Secret = field(default_factory=lambda: Secret(""))
     log_format: str = "text"
     log_level: str = "info"
+    access_log: bool = True
+    tls: TlsFiles = field(default_factory=TlsFiles)

@@ -14,8 +14,8 @@ from aiohttp import web
 
 from ..config import Address, Config, Limits
 from ..credentials.core import CredentialCore
-from ..credentials.exchange import TokenEndpoint
 from ..listen import close_listener, listening_name, open_sockets
+from ..metrics import Metrics
 from ..secret import Secret
 from ..signin.attempts import SignIn
 from .callback import Complete, add_callback
@@ -81,9 +81,9 @@ class Listening:
 class ControlPlane(Listening):
     """Serves the control plane where the configuration says, and completes sign-ins before it is over."""
 
-    def __init__(self, config: Config, core: CredentialCore) -> None:
-        self._sign_in = SignIn(config, core, TokenEndpoint(config.limits.exchange_timeout).redeem)
-        super().__init__(make_app(config, core, self._sign_in), config.admin, config.limits)
+    def __init__(self, config: Config, core: CredentialCore, metrics: Metrics | None = None) -> None:
+        self._sign_in = SignIn(config, core, core.exchange.redeem)
+        super().__init__(make_app(config, core, self._sign_in, metrics), config.admin, config.limits)
 
     async def stop(self) -> None:
         """Close all listeners and connections, then wait for what a person has begun and the vendor has granted."""
@@ -91,10 +91,10 @@ class ControlPlane(Listening):
         await self._sign_in.stop()
 
 
-def make_app(config: Config, core: CredentialCore, sign_in: SignIn) -> web.Application:
+def make_app(config: Config, core: CredentialCore, sign_in: SignIn, metrics: Metrics | None = None) -> web.Application:
     """Give the application of `serve`."""
     app = _guarded(config, config.admin_key)
-    add_endpoints(app, core)
+    add_endpoints(app, core, metrics)
     add_pages(app, config, core, sign_in)
     return app
 

@@ -99,6 +99,11 @@ class Uncertain:
 Outcome = Granted | Unusable | Refused | Passing | Uncertain
 
 
+def outcome_word(outcome: Outcome) -> str:
+    """Give the word for an outcome, in the log and in the metrics."""
+    return "unavailable" if isinstance(outcome, Passing) else type(outcome).__name__.lower()
+
+
 def read_answer(status: int, headers: Mapping[str, str], body: bytes, provider: Provider, now: float) -> Outcome:
     """Decide what a complete answer of a token endpoint means. `headers` compares names without case."""
     if status in (502, 504):

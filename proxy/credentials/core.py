@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
-from ..config import Config
+from ..config import Config, CredentialConfig
+from ..egress import Egress
 from ..errors import StoreError
+from ..secret import Secret
 from . import policy
-from .exchange import TokenEndpoint
+from .answers import Outcome, outcome_word
+from .exchange import Code, TokenEndpoint
 from .health import Health
 from .keeper import Keeper
 from .organization import Organization
@@ -33,22 +37,44 @@ _SAVE_WITHIN, _SAVE_AGAIN = 30.0, 1.0  # seconds in which what a person brought 
 _LISTEN_EVERY = 0.3  # seconds between two looks whether another process has stored something
 
 
-class CredentialCore:
-    """Gives the keeper of each credential. Made by `open_core`."""
+class CountedExchanges:
+    """A token endpoint of which `outcomes` tells how often a credential's call came to what."""
 
-    def __init__(self, config: Config, store: Store, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, endpoint: TokenEndpoint) -> None:
+        self.outcomes: Counter[tuple[str, str]] = Counter()
+        self._endpoint = endpoint
+
+    async def __call__(self, credential: CredentialConfig, refresh_token: Secret | None) -> Outcome:
+        """Make one exchange."""
+        return self._counted(credential, await self._endpoint(credential, refresh_token))
+
+    async def redeem(self, credential: CredentialConfig, code: Code) -> Outcome:
+        """Exchange a code for tokens."""
+        return self._counted(credential, await self._endpoint.redeem(credential, code))
+
+    def _counted(self, credential: CredentialConfig, outcome: Outcome) -> Outcome:
+        self.outcomes[credential.name, outcome_word(outcome)] += 1
+        return outcome
+
+
+class CredentialCore:
+    """Gives the keeper of each credential. Made by `open_core`. `egress` is the way of all calls that leave here."""
+
+    def __init__(self, config: Config, store: Store, egress: Egress, *, clock: Callable[[], float] = time.time) -> None:
         self.store = store
+        self.egress = egress
         self.store_trouble = ""
-        exchange = TokenEndpoint(config.limits.exchange_timeout, clock=clock)
+        endpoint = TokenEndpoint(config.limits.exchange_timeout, egress, clock=clock)
+        self.exchange = CountedExchanges(endpoint)
         self._clock = clock
         turns: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(_AHEAD_AT_ONCE))
         self._keepers = {
             name: Keeper(
-                credential, store, exchange, config.limits, clock=clock, turns=turns[credential.provider.token_url]
+                credential, store, self.exchange, config.limits, clock=clock, turns=turns[credential.provider.token_url]
             )
             for name, credential in config.credentials.items()
         }
-        ask = OrgsEndpoint(config.limits.exchange_timeout)
+        ask = OrgsEndpoint(config.limits.exchange_timeout, egress)
         self._organizations = {
             name: Organization(keeper, ask, clock=clock)
             for name, keeper in self._keepers.items()
@@ -184,11 +210,17 @@ class CredentialCore:
 
 
 @asynccontextmanager
-async def open_core(config: Config, *, clock: Callable[[], float] = time.time) -> AsyncIterator[CredentialCore]:
-    """Open the store and read the credentials; at the end wait for exchanges, then close. Raises `StoreError`."""
+async def open_core(
+    config: Config, *, environ: Mapping[str, str] = os.environ, clock: Callable[[], float] = time.time
+) -> AsyncIterator[CredentialCore]:
+    """Open the store and read the credentials; at the end wait for exchanges, then close.
+
+    Raises `StoreError`, or `ConfigError` where `ca_file` has become unusable.
+    """
+    egress = Egress.of(config.tls, environ)
     store = await Store.open(config.store)
     try:
-        core = CredentialCore(config, store, clock=clock)
+        core = CredentialCore(config, store, egress, clock=clock)
         await core.load()
         try:
             yield core

@@ -1,7 +1,8 @@
 """One call of a token endpoint: the request built, sent once on a connection of its own, the answer judged.
 
 Never retried here and no redirect followed: a refresh token that works once must not be sent twice by accident. What
-counts is how far it got: until a connection stands nothing was sent, from then on something may have been (T5).
+counts is how far it got: until a connection stands nothing was sent, from then on something may have been (T5). Through
+an egress proxy a connection stands when the proxy has let us through and TLS inside is done.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ from urllib.parse import quote, urlencode
 import aiohttp
 
 from .. import __version__
+from ..calling import calling
 from ..config import CredentialConfig
+from ..egress import Egress, EgressProxy
+from ..errors import EgressProxyError
 from ..secret import Secret
 from .answers import MAX_ANSWER, Outcome, Passing, Uncertain, read_answer
 
@@ -94,8 +98,9 @@ def _request(credential: CredentialConfig, fields: dict[str, str]) -> TokenReque
 class TokenEndpoint:
     """Calls token endpoints. `timeout` seconds for the whole of one exchange."""
 
-    def __init__(self, timeout: float, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, timeout: float, egress: Egress | None = None, *, clock: Callable[[], float] = time.time) -> None:
         self._timeout = timeout
+        self._egress = egress or Egress.system()
         self._clock = clock
 
     async def __call__(self, credential: CredentialConfig, refresh_token: Secret | None) -> Outcome:
@@ -107,14 +112,16 @@ class TokenEndpoint:
         return await self._answer(build_code_request(credential, code), credential)
 
     async def _answer(self, request: TokenRequest, credential: CredentialConfig) -> Outcome:
-        call = _Call(request)
+        call = _Call(request, self._egress)
         try:
             async with asyncio.timeout(self._timeout):
                 status, headers, body = await call.make()
         except TimeoutError:
             return call.failed(f"the token endpoint did not answer in {self._timeout:g} s")
+        except EgressProxyError as error:
+            return call.failed(error.description)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return call.failed(_why(error))
+            return call.failed(call.why(error))
         if body is None:
             return Uncertain("the token endpoint's answer is too long")
         return read_answer(status, headers, body, credential.provider, self._clock())
@@ -123,26 +130,23 @@ class TokenEndpoint:
 class _Call:
     """One request on a fresh connection, remembering whether the connection ever stood."""
 
-    def __init__(self, request: TokenRequest) -> None:
+    def __init__(self, request: TokenRequest, egress: Egress) -> None:
         self._request = request
+        self._egress = egress
+        self._proxy: EgressProxy | None = None
         self._connected = False
 
     async def make(self) -> tuple[int, Any, bytes | None]:
         """Give status, headers and body; None for a body that is longer than an answer may be."""
+        url, body = self._request.url, bytearray()
+        self._proxy = self._egress.proxy(url)
+        way = self._egress.call(url, self._request.headers)
         trace = aiohttp.TraceConfig()
         trace.on_connection_create_end.append(self._on_connected)
         async with (
-            aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(force_close=True),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=None),
-                trace_configs=[trace],
-            ) as session,
-            session.post(
-                self._request.url, data=self._request.body, headers=self._request.headers, allow_redirects=False
-            ) as response,
+            calling(trace_configs=[trace]) as session,
+            session.post(url, data=self._request.body, allow_redirects=False, **way) as response,
         ):
-            body = bytearray()
             async for chunk in response.content.iter_any():
                 body += chunk
                 if len(body) > MAX_ANSWER:
@@ -153,21 +157,21 @@ class _Call:
         """Give the outcome of a call that brought no complete answer."""
         return Uncertain(reason) if self._connected else Passing(reason)
 
+    def why(self, error: Exception) -> str:
+        """Say in our words why it failed: a library's words may hold what was sent."""
+        if isinstance(error, aiohttp.ClientConnectorCertificateError):
+            return "the token endpoint's certificate is not trusted"
+        if isinstance(error, aiohttp.ClientSSLError):
+            return "TLS with the token endpoint failed"
+        if self._proxy is not None and not self._connected:
+            answered = f" ({error.status})" if isinstance(error, aiohttp.ClientHttpProxyError) else ""
+            return f"{self._proxy} did not connect to the token endpoint{answered}"
+        if isinstance(error, aiohttp.ClientConnectorDNSError | socket.gaierror):
+            return "the token endpoint's name cannot be resolved"
+        if isinstance(error, aiohttp.ClientConnectorError):
+            refused = isinstance(error.os_error, ConnectionRefusedError)
+            return "the token endpoint refuses connections" if refused else "the token endpoint cannot be reached"
+        return "the connection to the token endpoint broke before its answer was complete"
+
     async def _on_connected(self, *_: object) -> None:
         self._connected = True
-
-
-def _why(error: Exception) -> str:
-    """Say in our words why a call failed: a library's words may hold what was sent."""
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return "the token endpoint's certificate is not trusted"
-    if isinstance(error, aiohttp.ClientSSLError):
-        return "TLS with the token endpoint failed"
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return "the token endpoint's name cannot be resolved"
-    if isinstance(error, aiohttp.ClientConnectorError):
-        refused = isinstance(error.os_error, ConnectionRefusedError)
-        return "the token endpoint refuses connections" if refused else "the token endpoint cannot be reached"
-    if isinstance(error, socket.gaierror):
-        return "the token endpoint's name cannot be resolved"
-    return "the connection to the token endpoint broke before its answer was complete"

@@ -16,13 +16,15 @@ import contextlib
 import logging
 import random
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
 from ..config import CredentialConfig, Limits
 from ..errors import CredentialError, LoginRequiredError, NotConfiguredError, ShuttingDownError, StoreError
+from ..secret import Secret
 from . import policy
-from .answers import Granted, Outcome, Passing, Uncertain
+from .answers import Granted, Outcome, Passing, Uncertain, outcome_word
 from .exchange import Exchange
 from .health import Health
 from .lock import CredentialLock
@@ -44,6 +46,7 @@ class Keeper:
     """Keeps one credential. `clock` gives seconds since the epoch, `chance` a number from 0 to 1.
 
     `turns` bounds how many renew ahead of time at once: after the machine slept, all may be due at the same moment.
+    `replays` counts those heard of, by whether they were accepted.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class Keeper:
         turns: asyncio.Semaphore | None = None,
     ) -> None:
         self.config = config
+        self.replays: Counter[bool] = Counter()
         self._terms = Terms.of(config, limits.renewal_guard)
         self._store = store
         self._exchange = exchange
@@ -65,6 +69,7 @@ class Keeper:
         self._clock = clock
         self._chance = chance
         self._record = Record(name=config.name)
+        self._given: tuple[Record | None, Snapshot] = None, Snapshot(config.name, 0, Secret(""))
         self._lock: CredentialLock = store.lock(config.name)
         self._flight: asyncio.Task[None] | None = None
         self._saver = Saver(config.name, store, self._latest, self._lock.release)
@@ -88,7 +93,10 @@ class Keeper:
 
     async def current(self) -> Snapshot:
         """Give a token to send. Raises the `CredentialError` that says why there is none."""
-        return await self._obtain(None)
+        if self._given[0] is not self._record:
+            snapshot = await self._obtain(None)
+            self._given = self._record, snapshot
+        return self._given[1]
 
     async def replace(self, rejected: int) -> Snapshot:
         """Give a token of a generation newer than `rejected`, which the upstream refused.
@@ -110,6 +118,7 @@ class Keeper:
 
     def replayed(self, generation: int, *, accepted: bool) -> None:
         """Hear how a replay with the token of `generation` went, for the guard time of T8."""
+        self.replays[accepted] += 1
         record = self._record
         if generation != record.generation or record.origin is not Origin.EXCHANGE:
             return
@@ -246,7 +255,7 @@ class Keeper:
         outcome = await self._exchange(self.config, before.refresh_token if by_refresh_token else None)
         seen = self._record
         record = self._after(outcome, replace(before, guard=seen.guard, org_pk=seen.org_pk))
-        self._log(outcome, record, time.monotonic() - started)
+        self._log(outcome, record, round((time.monotonic() - started) * 1000))
         await self._saver.save(record)
         found = self._record.org_pk  # perhaps while that was saved
         self._adopt(record)
@@ -285,17 +294,12 @@ class Keeper:
         self._record = self._seen.over(record)
         self._changed.set()
 
-    def _log(self, outcome: Outcome, record: Record, seconds: float) -> None:
+    def _log(self, outcome: Outcome, record: Record, milliseconds: int) -> None:
         reason = "" if isinstance(outcome, Granted) else f" ({outcome.reason})"
         level = logging.INFO if isinstance(outcome, Granted) else logging.WARNING
-        word = "unavailable" if isinstance(outcome, Passing) else type(outcome).__name__.lower()
-        fields = {
-            "credential": self.config.name,
-            "outcome": word,
-            "generation": record.generation,
-            "milliseconds": round(seconds * 1000),
-        }
-        LOG.log(level, "exchange for %s: %s%s", self.config.name, word, reason, extra={"fields": fields})
+        name, word = self.config.name, outcome_word(outcome)
+        fields = {"credential": name, "outcome": word, "generation": record.generation, "milliseconds": milliseconds}
+        LOG.log(level, "exchange for %s: %s%s", name, word, reason, extra={"fields": fields})
 
 
 async def _cancelled(task: asyncio.Task[None] | None) -> None:

@@ -25,8 +25,11 @@ import aiohttp.http
 from yarl import URL
 
 from .. import __version__
+from ..calling import calling
 from ..config import CredentialConfig, Upstream, org_key
+from ..egress import Egress, EgressProxy
 from ..errors import (
+    EgressProxyError,
     OrganizationAmbiguousError,
     OrganizationMissingError,
     OrganizationRefusedError,
@@ -52,17 +55,38 @@ _LONGEST_NAME = 60  # characters
 class OrgsEndpoint:
     """Asks for the list, on a connection of its own. `timeout` seconds for all of it."""
 
-    def __init__(self, timeout: float) -> None:
+    def __init__(self, timeout: float, egress: Egress | None = None) -> None:
         self._timeout = timeout
+        self._egress = egress or Egress.system()
 
     async def __call__(self, credential: CredentialConfig, token: Secret) -> tuple[int, bytes]:
         """Give the status and the body of one answer. Raises `UpstreamError`."""
         origin = Upstream.parse(credential.provider.upstream).origin
+        proxy = self._egress.proxy(origin)
         try:
             async with asyncio.timeout(self._timeout):
-                return await _get(URL(origin + credential.provider.orgs_path, encoded=True), token)
+                return await self._get(origin + credential.provider.orgs_path, token)
         except (aiohttp.ClientError, aiohttp.http.HttpProcessingError, TimeoutError, OSError, ValueError) as error:
-            raise _mapped(error, f"asked for the organizations of {credential.name}, {origin}") from None
+            raise _mapped(error, f"asked for the organizations of {credential.name}, {origin}", proxy) from None
+
+    async def _get(self, url: str, token: Secret) -> tuple[int, bytes]:
+        headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",  # a short body that unpacks to a long one is not worth the risk
+            "Authorization": f"Bearer {token.reveal()}",
+            "User-Agent": f"bearer-proxy/{__version__}",
+        }
+        way = self._egress.call(url, headers)
+        async with (
+            calling(auto_decompress=False) as session,
+            session.get(URL(url, encoded=True), allow_redirects=False, **way) as response,
+        ):
+            body = bytearray()
+            async for chunk in response.content.iter_any():
+                body += chunk
+                if len(body) > MAX_LIST:
+                    return response.status, b""
+            return response.status, bytes(body)
 
 
 def rejects(status: int, body: bytes) -> bool:
@@ -96,30 +120,6 @@ def sole(status: int, body: bytes, credential: str) -> str:
         return next(iter(named))
     shown = [f"{name} ({key})" if name else key for key, name in named.items()]
     raise OrganizationAmbiguousError(credential, shown[:SHOWN], len(shown[SHOWN:]) + more)
-
-
-async def _get(url: URL, token: Secret) -> tuple[int, bytes]:
-    headers = {
-        "Accept": "application/json",
-        "Accept-Encoding": "identity",  # a short body that unpacks to a long one is not worth the risk
-        "Authorization": f"Bearer {token.reveal()}",
-        "User-Agent": f"bearer-proxy/{__version__}",
-    }
-    async with (
-        aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(force_close=True),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None),
-            auto_decompress=False,
-        ) as session,
-        session.get(url, headers=headers, allow_redirects=False) as response,
-    ):
-        body = bytearray()
-        async for chunk in response.content.iter_any():
-            body += chunk
-            if len(body) > MAX_LIST:
-                return response.status, b""
-        return response.status, bytes(body)
 
 
 def _json(body: bytes) -> Any:
@@ -161,7 +161,7 @@ def _further(value: dict[str, object], listed: int) -> int:
     return max(further, 1 if value.get("next") else 0)
 
 
-def _mapped(error: Exception, what: str) -> UpstreamError:
+def _mapped(error: Exception, what: str, proxy: EgressProxy | None) -> UpstreamError:
     """Give our error for a library's, whose text may hold what was sent."""
     if isinstance(error, TimeoutError):
         return UpstreamReadTimeoutError(f"{what} did not answer in time")
@@ -169,6 +169,10 @@ def _mapped(error: Exception, what: str) -> UpstreamError:
         return UpstreamCertificateError(f"{what} has a certificate that is not trusted")
     if isinstance(error, aiohttp.ClientSSLError):
         return UpstreamTlsError(f"{what} failed in TLS")
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return EgressProxyError(f"{what} was not reached: {proxy} did not connect to it ({error.status})")
+    if proxy is not None and isinstance(error, aiohttp.ClientConnectorError):
+        return EgressProxyError(f"{what} was not reached: {proxy} cannot be connected to")
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return UpstreamDnsError(f"{what} cannot be found: its name has no address")
     if isinstance(error, aiohttp.ClientConnectorError):

@@ -9,11 +9,13 @@ All looks go on at the same time; the order of the findings is the configuration
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from ..config import Config, Problem
+from ..egress import upstream_trust
 from . import origins, standing
 from .disk import read_health, see_folder, see_store
 from .finding import Finding, Level
@@ -26,15 +28,20 @@ _CLOSING = 0.1  # seconds that aiohttp takes to close TLS connections, as it doc
 
 
 async def examine(
-    config: Config, warnings: Iterable[Problem], limit: float, *, context: ssl.SSLContext | None = None
+    config: Config,
+    warnings: Iterable[Problem],
+    limit: float,
+    *,
+    context: ssl.SSLContext | None = None,
+    environ: Mapping[str, str] = os.environ,
 ) -> list[Finding]:
     """Look at everything, and judge it. `limit` is seconds for each origin, in all."""
-    trusted = ssl.create_default_context() if context is None else context
+    trusted = upstream_trust(config.tls) if context is None else context
     credentials = list(config.credentials.values())
     wanted = origins.origins_of(credentials)
     (store, spool, held), seen = await asyncio.gather(
         asyncio.gather(see_store(config), asyncio.to_thread(see_folder, config.spool_dir), see_addresses(config)),
-        asyncio.gather(*(see_origin(upstream, limit, trusted) for upstream, _ in wanted.values())),
+        asyncio.gather(*(see_origin(upstream, limit, trusted, environ=environ) for upstream, _ in wanted.values())),
     )
     await asyncio.sleep(_CLOSING)
     now = time.time()

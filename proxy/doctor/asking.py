@@ -23,6 +23,8 @@ from aiohttp.connector import Connection
 from yarl import URL
 
 from .. import __version__
+from ..egress import Egress
+from ..errors import EgressProxyError
 from .facts import Failure
 
 _HEADERS = {"User-Agent": f"bearer-proxy/{__version__} doctor", "Connection": "close"}
@@ -67,9 +69,13 @@ class Answer(aiohttp.ClientResponse):
 
 @asynccontextmanager
 async def asked(
-    method: str, url: str, way: Way, context: ssl.SSLContext | bool = True, path: str = ""
+    method: str, url: str, way: Way, context: ssl.SSLContext | bool = True, path: str = "", egress: Egress | None = None
 ) -> AsyncIterator[Answer]:
-    """Send one request that says nothing of us but our name, to a unix socket if there is a `path`; give its answer."""
+    """Send one request that says nothing of us but our name, to a unix socket if there is a `path`; give its answer.
+
+    With `egress` it goes the way of all calls that leave here, without it to an address of our own.
+    """
+    how = {"headers": _HEADERS} if egress is None else egress.call(url, _HEADERS)
     connector = (
         aiohttp.UnixConnector(path, force_close=True)
         if path
@@ -87,13 +93,21 @@ async def asked(
             trace_configs=[way.traced()],
             response_class=Answer,
         ) as session,
-        session.request(method, URL(url, encoded=True), headers=_HEADERS, allow_redirects=False) as answer,
+        session.request(method, URL(url, encoded=True), allow_redirects=False, **how) as answer,
     ):
         yield cast("Answer", answer)
 
 
-def failure_of(error: Exception) -> Failure:
-    """Tell at which step an error arose. What a library says of it stays here."""
+def failure_of(error: Exception, *, proxied: bool = False) -> Failure:
+    """Tell at which step an error arose, on the direct way or by an egress proxy. What a library says stays here."""
+    if isinstance(error, EgressProxyError):
+        return Failure.PROXY_UNUSABLE
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return Failure.PROXY_REFUSED
+    if isinstance(error, aiohttp.ClientProxyConnectionError) or (
+        proxied and isinstance(error, aiohttp.ClientConnectorDNSError)
+    ):
+        return Failure.PROXY_UNREACHABLE
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return _CERTIFICATE.get(getattr(error.certificate_error, "verify_code", 0), Failure.UNTRUSTED)
     if isinstance(error, aiohttp.ClientSSLError):

@@ -26,6 +26,9 @@ class Failure(Enum):
     NOT_HTTP = auto()
     CLOSED = auto()
     ANSWER_TIMEOUT = auto()
+    PROXY_UNUSABLE = auto()
+    PROXY_UNREACHABLE = auto()
+    PROXY_REFUSED = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,8 @@ class OriginSeen:
     """How far a probe of an origin got. Times are seconds since the epoch.
 
     `asked_at` is our time halfway between the request and the head of its answer, `server_time` is what the origin
-    takes that moment for; `certificate_until` is when its certificate expires. None: not known.
+    takes that moment for; `certificate_until` is when its certificate expires. None: not known. `proxy` is the variable
+    that names the egress proxy on the way, empty for the direct way.
     """
 
     failure: Failure | None = None
@@ -42,6 +46,7 @@ class OriginSeen:
     asked_at: float = 0.0
     server_time: float | None = None
     certificate_until: float | None = None
+    proxy: str = ""
 
 
 class Holder(Enum):

@@ -30,7 +30,7 @@ _FAILURES = {
     ),
     Failure.UNTRUSTED: (
         "TLS: its certificate is not signed by anyone whom this machine trusts",
-        "install its CA on this machine, or the package ca-certificates; see that nobody intercepts TLS",
+        "name its CA in `ca_file`, or install the package ca-certificates; see that nobody intercepts TLS",
     ),
     Failure.EXPIRED: (
         "TLS: its certificate has expired, by this machine's clock",
@@ -51,6 +51,18 @@ _FAILURES = {
         "check scheme and port in {uses}; try again in a while",
     ),
     Failure.ANSWER_TIMEOUT: ("it gave no answer within {limit:g} s", "try again in a while, with a longer --timeout"),
+    Failure.PROXY_UNUSABLE: (
+        "the environment names a proxy for it that cannot be used",
+        "write HTTPS_PROXY, HTTP_PROXY or ALL_PROXY as http://host:port, or add this host to NO_PROXY",
+    ),
+    Failure.PROXY_UNREACHABLE: (
+        "the proxy on the way to it cannot be connected to",
+        "check {proxy} and that proxy, or add this host to NO_PROXY",
+    ),
+    Failure.PROXY_REFUSED: (
+        "the proxy on the way to it does not connect to it",
+        "allow it there, check user and password in {proxy}, or add this host to NO_PROXY",
+    ),
 }
 
 
@@ -76,12 +88,13 @@ def origins_of(credentials: Iterable[CredentialConfig]) -> dict[str, tuple[Upstr
 
 def judge_origin(origin: str, uses: str, seen: OriginSeen, *, now: float, limit: float) -> Iterator[Finding]:
     """Say whether an origin can be reached, how long its certificate lasts, and how far apart our clocks are."""
+    by = f" (by the proxy that {seen.proxy} names)" if seen.proxy else ""
     if seen.failure is not None:
         text, step = _FAILURES[seen.failure]
-        yield problem("network", origin, text.format(limit=limit), step.format(uses=uses))
+        yield problem("network", origin, text.format(limit=limit) + by, step.format(uses=uses, proxy=seen.proxy))
         return
     way = "DNS and TCP" if seen.certificate_until is None else "DNS, TCP and TLS"
-    yield ok("network", origin, f"{way} fine; HTTP {seen.status} after {seen.seconds:.2f} s")
+    yield ok("network", origin, f"{way} fine; HTTP {seen.status} after {seen.seconds:.2f} s{by}")
     if seen.certificate_until is not None:
         yield _judge_certificate(origin, (seen.certificate_until - now) / _DAY)
     if seen.server_time is None:

@@ -8,15 +8,19 @@ from __future__ import annotations
 import asyncio
 import email.utils
 import json
+import os
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import aiohttp
 
 from ..config import Address, Config, Upstream
+from ..egress import Egress
+from ..errors import EgressProxyError
 from .asking import Way, asked, failure_of
 from .facts import Failure, Held, Holder, OriginSeen
+from .signature import holder_at
 
 _LOCAL_LIMIT = 3.0  # seconds for an address of our own
 _LONGEST_HEALTH = 4096  # bytes
@@ -25,17 +29,29 @@ _HALF_A_SECOND = 0.5  # what a date in whole seconds leaves out, in the mean
 
 
 async def see_origin(
-    upstream: Upstream, limit: float, context: ssl.SSLContext, *, clock: Callable[[], float] = time.time
+    upstream: Upstream,
+    limit: float,
+    context: ssl.SSLContext,
+    *,
+    environ: Mapping[str, str] = os.environ,
+    clock: Callable[[], float] = time.time,
 ) -> OriginSeen:
     """Ask an origin for the head of `/`, within `limit` seconds in all."""
-    way = Way()
+    way, egress, proxy = Way(), Egress(context, environ), ""
     try:
-        async with asyncio.timeout(limit), asked("HEAD", f"{upstream.origin}/", way, context) as answer:
+        found = egress.proxy(upstream.origin)
+        proxy = found.variable if found else ""
+        async with (
+            asyncio.timeout(limit),
+            asked("HEAD", f"{upstream.origin}/", way, context, egress=egress) as answer,
+        ):
             seconds, now = time.monotonic() - way.since, clock()
     except TimeoutError:
-        return OriginSeen(way.late)
-    except (aiohttp.ClientError, OSError, ValueError) as error:
-        return OriginSeen(failure_of(error))
+        return OriginSeen(way.late, proxy=proxy)
+    except (aiohttp.ClientError, EgressProxyError, OSError, ValueError) as error:
+        return OriginSeen(failure_of(error, proxied=bool(proxy)), proxy=proxy)
+    if proxy and answer.status == 407:  # for http there is no tunnel to refuse
+        return OriginSeen(Failure.PROXY_REFUSED, proxy=proxy)
     certificate = answer.certificate
     return OriginSeen(
         status=answer.status,
@@ -43,6 +59,7 @@ async def see_origin(
         asked_at=now - seconds / 2,
         server_time=_date(answer.headers.get("Date", ""), answer.headers.get("Age", "")),
         certificate_until=float(ssl.cert_time_to_seconds(certificate["notAfter"])) if certificate else None,
+        proxy=proxy,
     )
 
 
@@ -77,10 +94,7 @@ async def _holder_at(address: Address, host: str, *, admin: bool) -> Holder:
     try:
         async with asyncio.timeout(_LOCAL_LIMIT):
             if not admin:
-                # Refused before it is routed (D3): it reaches no vendor, and the refusal is signed.
-                async with asked("GET", f"{origin}/..", way, path=address.path) as answer:
-                    signed = answer.headers.get("Proxy-Status", "").startswith("bearer-proxy")
-                    return Holder.OURS if signed else Holder.ANOTHER
+                return await holder_at(address, host, way)
             async with asked("GET", f"{origin}/healthz", way, path=address.path) as answer:
                 short = answer.status == 200 and (answer.content_length or _LONGEST_HEALTH) < _LONGEST_HEALTH
                 if not short or json.loads(await answer.read()) != {"status": "ok"}:

@@ -52,6 +52,35 @@ class Spool:
             return os.dup(file.fileno())
 
 
+class WholeBody:
+    """A body that came with its head and is small: it is at hand as often as it is asked for."""
+
+    __slots__ = ("_data", "length")
+    error: CallerError | None = None
+    replayable = True
+
+    def __init__(self, data: bytes, length: int | None) -> None:
+        self._data = data
+        self.length = length
+
+    @property
+    def whole(self) -> bytes:
+        """All of it."""
+        return self._data
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Give it."""
+        if self._data:
+            yield self._data
+
+    async def rest(self) -> bool:
+        """All of it is at hand already."""
+        return True
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
+
+
 class KeptBody:
     """A body that can be iterated from its first byte as long as `replayable`.
 
@@ -80,6 +109,11 @@ class KeptBody:
     def length(self) -> int | None:
         """The length in bytes, None for chunked."""
         return self._length
+
+    @property
+    def whole(self) -> bytes | None:
+        """All of it, if it has been read and lies in memory."""
+        return bytes(self._buffer) if self._ended and self._keeping and self._file is None else None
 
     @property
     def replayable(self) -> bool:

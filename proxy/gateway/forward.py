@@ -14,8 +14,8 @@ Where the credential's organization belongs in the path, it is asked for before 
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+import functools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -26,16 +26,20 @@ from ..errors import (
     LoginRequiredError,
     MethodNotImplementedError,
     RenewalGuardedError,
-    UpstreamError,
 )
-from .body import KeptBody, Spool
-from .headers import inbound, outbound, proxy_status
-from .judge import LOOK, Verdict, judge_body, judge_head
-from .message import Headers, Incoming, Outbound, Request, Response, Sender
+from .body import KeptBody, Spool, WholeBody
+from .headers import outbound, proxy_status
+from .inward import inward
+from .judge import Verdict, judge_head
+from .links import accepted_encodings
+from .memo import Memo
+from .message import Incoming, Outbound, Readable, Request, Response, Sender
 from .routes import Place, RouteTable
+from .seen import SeenAnswer
 
-_PATIENCE = 2.0  # seconds that a body which is looked into may keep its caller, or an exchange, waiting
 _NEVER_FORWARDED = frozenset({"CONNECT", "TRACE"})
+
+SentBody = KeptBody | WholeBody
 
 
 class TokenSource(Protocol):
@@ -79,161 +83,109 @@ class Forwarder:
         self._credentials = credentials
         self._organizations = organizations
         self._send = send
-        self._anonymous = anonymous
+        self._admits = functools.lru_cache(maxsize=1024)(anonymous.admits)
         self._replay = replay
+        self._plans: Memo[tuple[str, bytes], tuple[Place, Outbound]] = Memo()
 
     async def __call__(self, request: Request) -> Response:
         """Give the response for the caller. Raises `RequestError` for an answer of our own."""
-        if not self._anonymous.admits(request.peer):
+        if not self._admits(request.peer):
             raise CallerNotAdmittedError("callers from this address are not admitted: see anonymous in config.yaml")
         if request.method in _NEVER_FORWARDED:
             raise MethodNotImplementedError(f"{request.method} is never forwarded")
-        hosts = [value for name, value in request.headers if name.lower() == "host"]
-        place = self._routes.place(request.method, request.target, hosts, request.listener)
+        place, plan = self._plans.get((request.listener, request.raw)) or self._plan(request)
         request.trail.route, request.trail.credential = place.route.name, place.route.credential
-        body = self._body(request)
+        if request.body is None:
+            return await self._forward(request, place, plan)
+        body = self._kept(request.body, request.length)
+        outgoing = replace(plan, body=body)
         try:
-            response = await self._forward(request, place, body)
+            response = await self._forward(request, place, outgoing)
+            plan.wire = outgoing.wire
         except BaseException:
-            _close(body)
+            body.close()
             raise
-        return response if body is None else replace(response, close=_both(response.close, body.close))
+        return response if isinstance(body, WholeBody) else response._replace(close=_both(response.close, body.close))
 
-    async def _forward(self, request: Request, place: Place, body: KeptBody | None) -> Response:
+    def _plan(self, request: Request) -> tuple[Place, Outbound]:
+        """Find where a request goes, and build the one that goes there. Both follow from its head alone."""
+        place = self._routes.place(request.method, request.target, request.host, request.listener)
+        limited = place.route.methods is not None
+        given = accepted_encodings(request.headers) if place.route.map_links else request.headers
+        headers = outbound(given, place.upstream.authority, request.length, limited=limited)
+        upgrade = "" if request.upgrade.lower().startswith("h2c") else request.upgrade
+        outgoing = Outbound(request.method, place.upstream, place.target, headers, upgrade=upgrade)
+        if request.raw and place.after_org is None:
+            self._plans.keep((request.listener, request.raw), (place, outgoing))
+        return place, outgoing
+
+    async def _forward(self, request: Request, place: Place, outgoing: Outbound) -> Response:
         """Send, and send once more after a rejection, by the case list above."""
-        source = self._credentials[place.route.credential]
-        org = await self._organization(place)
-        outgoing = _outgoing(request, place, org, body)
+        source, body = self._credentials[place.route.credential], outgoing.body
+        org = "" if place.after_org is None else await self._fill_in(outgoing, place)
         token = await source.current()
-        answer = await self._attempt(outgoing, token, place, request)
-        if not answer.rejected:
+        answer, rejected = await self._attempt(outgoing, token, place, request)
+        if not rejected:
             source.worked(token.generation)
-            self._heed(answer, place, org)
-            return answer.response()
+            return self._accepted(answer, request, place, org)
         try:
             newer = await source.replace(token.generation)
             whole = body is None or await body.rest()
             if whole and place.after_org is not None:
-                org = await self._organization(place)
-                outgoing = replace(outgoing, target=_target(place, org))
+                org = await self._fill_in(outgoing, place)
         except (LoginRequiredError, RenewalGuardedError) as error:
             request.trail.error = error.error
-            return answer.response(proxy_status(error.description, received=answer.status))
+            return inward(answer, request, place, org, proxy_status(error.description, received=answer.status))
         except BaseException:
             answer.close()
             raise
         if not whole:
             note = f"the token of {newer.credential} is renewed, but the body was too long to be kept: send it again"
-            return answer.response(proxy_status(note, received=answer.status), ("Retry-After", "0"))
+            told = proxy_status(note, received=answer.status)
+            return inward(answer, request, place, org, told, ("Retry-After", "0"))
         answer.close()
         request.trail.replayed = True
-        again = await self._attempt(outgoing, newer, place, request)
-        source.replayed(newer.generation, accepted=not again.rejected)
-        if again.rejected:
+        again, rejected = await self._attempt(outgoing, newer, place, request)
+        source.replayed(newer.generation, accepted=not rejected)
+        if rejected:
             note = f"the renewed token of {newer.credential} was rejected too"
-            return again.response(proxy_status(note, received=again.status))
-        self._heed(again, place, org)
-        return again.response()
+            return inward(again, request, place, org, proxy_status(note, received=again.status))
+        return self._accepted(again, request, place, org)
 
-    async def _organization(self, place: Place) -> str:
-        """Give the organization to fill in, empty where none belongs."""
-        return "" if place.after_org is None else await self._organizations[place.route.credential].current()
+    async def _fill_in(self, outgoing: Outbound, place: Place) -> str:
+        """Put the credential's organization into the target, and give it."""
+        org = await self._organizations[place.route.credential].current()
+        outgoing.target, outgoing.wire = f"{place.target}{org}{place.after_org}", b""
+        return org
 
-    def _heed(self, answer: _Answer, place: Place, org: str) -> None:
+    def _accepted(self, answer: Incoming, request: Request, place: Place, org: str) -> Response:
+        """Pass an answer on. Whether the organization is still the right one may be in doubt after it."""
         if place.after_org is not None and answer.status in (403, 404):
             self._organizations[place.route.credential].doubt(org)
+        return inward(answer, request, place, org)
 
-    async def _attempt(self, outgoing: Outbound, token: Snapshot, place: Place, request: Request) -> _Answer:
+    async def _attempt(
+        self, outgoing: Outbound, token: Snapshot, place: Place, request: Request
+    ) -> tuple[Incoming, bool]:
+        """Send once; give the answer, and whether it is a rejection."""
         request.trail.generation = token.generation
-        try:
-            answer = _Answer(await self._send(outgoing, token.token))
-        except UpstreamError:
-            if outgoing.body is not None and outgoing.body.error is not None:
-                raise outgoing.body.error from None
-            raise
-        try:
-            await answer.judge(outgoing.method, jsonp=place.jsonp)
-        except BaseException:
-            answer.close()
-            raise
-        return answer
-
-    def _body(self, request: Request) -> KeptBody | None:
-        if request.read is None:
-            return None
-        keep = self._replay
-        return KeptBody(request.read, request.length, spool=keep.spool, memory=keep.memory, limit=keep.limit)
-
-
-class _Answer:
-    """An upstream's answer, judged; what was read for judging comes first when its body is read."""
-
-    def __init__(self, incoming: Incoming) -> None:
-        self._incoming = incoming
-        self._seen = b""
-        self._ended = False
-        self._broken: UpstreamError | None = None
-        self.rejected = False
-        self.status = incoming.status
-        self.close = incoming.close
-
-    async def judge(self, method: str, *, jsonp: bool) -> None:
-        """Find out whether this is a rejection. Reads `LOOK` bytes at most."""
-        headers = self._incoming.headers
-        verdict = judge_head(method, self.status, headers, jsonp=jsonp)
-        self.rejected = verdict is Verdict.REJECTED
+        answer = await self._send(outgoing, token.token)
+        verdict = judge_head(outgoing.method, answer.status, answer.headers, jsonp=place.jsonp)
         if verdict is Verdict.ACCEPTED:
-            return
-        # A rejected answer is read too: it may have to wait for an exchange, and its connection need not.
+            return answer, False
+        seen = SeenAnswer(answer)
         try:
-            async with asyncio.timeout(_PATIENCE):
-                while not self._ended and len(self._seen) <= LOOK:
-                    chunk = await self._incoming.read()
-                    self._seen += chunk
-                    self._ended = not chunk
-        except TimeoutError:
-            pass  # it keeps its connection, and its body goes on when it is passed on
-        except UpstreamError as error:
-            # Upstreams that reject before they have read the body often close on it: the status has come all the same.
-            if not self.rejected:
-                raise
-            self._broken = error
-        if verdict is Verdict.LOOK and self._ended:
-            self.rejected = judge_body(self.status, headers, self._seen)
+            return seen, await seen.judge(verdict)
+        except BaseException:
+            seen.close()
+            raise
 
-    def response(self, *notes: tuple[str, str]) -> Response:
-        """Give the answer as the caller gets it, with fields of ours added."""
-        ours = {name.lower() for name, _ in notes} - {"proxy-status"}  # which is a list, and may be added to
-        theirs = [field for field in inbound(self._incoming.headers) if field[0].lower() not in ours]
-        headers: Headers = [*theirs, *notes]
-        return Response(self.status, self._incoming.reason, headers, self._body(), self.close)
-
-    async def _body(self) -> AsyncIterator[bytes]:
-        if self._seen:
-            yield self._seen
-        if self._broken is not None:
-            raise self._broken
-        while not self._ended:
-            chunk = await self._incoming.read()
-            self._ended = not chunk
-            if chunk:
-                yield chunk
-
-
-def _outgoing(request: Request, place: Place, org: str, body: KeptBody | None) -> Outbound:
-    length = None if body is None else body.length
-    limited = place.route.methods is not None
-    headers = outbound(request.headers, place.upstream.authority, length, limited=limited)
-    return Outbound(request.method, place.upstream, _target(place, org), headers, body)
-
-
-def _target(place: Place, org: str) -> str:
-    return place.target if place.after_org is None else place.target + org + place.after_org
-
-
-def _close(body: KeptBody | None) -> None:
-    if body is not None:
-        body.close()
+    def _kept(self, body: Readable, length: int | None) -> SentBody:
+        """Give the body in the form in which it can be sent twice."""
+        keep = self._replay
+        if body.ended and length is not None and length <= keep.memory:
+            return WholeBody(body.at_hand(), length)
+        return KeptBody(body.read, length, spool=keep.spool, memory=keep.memory, limit=keep.limit)
 
 
 def _both(one: Callable[[], None], other: Callable[[], None]) -> Callable[[], None]:

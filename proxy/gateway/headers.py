@@ -5,9 +5,10 @@ A field is compared without case, and with `_` read as `-`: some servers behind 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from enum import Enum, auto
 
-from .message import Headers
+from .memo import Lookup
+from .message import Field, Headers
 
 VIA = "1.1 bearer-proxy"
 OWN_COOKIES = "bearer_proxy_"  # how the names of our own cookies begin
@@ -27,47 +28,96 @@ HOP_BY_HOP = frozenset(
         "upgrade",
     }
 )
+_CONNECTION = frozenset({"connection", "proxy-connection"})
+_ORDINARY = frozenset({"", "close", "keep-alive", "upgrade"})  # what Connection says when it names no field
 # What the proxy says itself, or answers itself (Expect), and what only the credential may say.
 _SET_BY_US = frozenset({"host", "content-length", "authorization", "expect"})
 _METHOD_OVERRIDES = frozenset({"x-http-method-override", "x-http-method", "x-method-override"})
+LINK_FIELDS = frozenset({"location", "content-location", "link", "refresh", "set-cookie"})
 # What makes some servers take another path than the one that was judged (D3).
 _PATH_OVERRIDES = frozenset({"x-original-url", "x-rewrite-url", "x-original-uri"})
 _NEVER_TO_VENDOR = HOP_BY_HOP | _SET_BY_US | _PATH_OVERRIDES
 _NEVER_TO_CALLER = HOP_BY_HOP | {"alt-svc", "strict-transport-security"}
 
 
-def outbound(headers: Headers, authority: str, length: int | None, *, limited: bool) -> Headers:
+class _Fate(Enum):
+    """What becomes of a field."""
+
+    PASSES = auto()
+    STAYS = auto()
+    NAMES_OTHERS = auto()  # it is Connection: it stays, and so do those that it names
+    COOKIE = auto()
+    OVERRIDES_METHOD = auto()
+    HOLDS_LINKS = auto()
+
+
+def _to_vendor(name: str) -> _Fate:
+    key = _key(name)
+    if key in _CONNECTION:
+        return _Fate.NAMES_OTHERS
+    if key in _NEVER_TO_VENDOR:
+        return _Fate.STAYS
+    if key in _METHOD_OVERRIDES:
+        return _Fate.OVERRIDES_METHOD
+    return _Fate.COOKIE if key == "cookie" else _Fate.PASSES
+
+
+def _to_caller(name: str) -> _Fate:
+    key = _key(name)
+    if key in _CONNECTION:
+        return _Fate.NAMES_OTHERS
+    if key in _NEVER_TO_CALLER or key.startswith("access-control-"):
+        return _Fate.STAYS
+    return _Fate.HOLDS_LINKS if key in LINK_FIELDS else _Fate.PASSES
+
+
+_TO_VENDOR = Lookup(_to_vendor)
+_TO_CALLER = Lookup(_to_caller)
+_PASSES, _NAMES_OTHERS = _Fate.PASSES, _Fate.NAMES_OTHERS
+
+
+def outbound(headers: Headers, authority: str, length: int | None, *, limited: bool) -> list[Field]:
     """Build the fields for the upstream, all but Authorization.
 
     `length` is the body's, None where there is none or it is chunked. With `limited` methods the fields that would
     smuggle another method are left out.
     """
-    drop = _NEVER_TO_VENDOR | _named_by_connection(headers)
-    if limited:
-        drop |= _METHOD_OVERRIDES
     result = [("Host", authority)]
-    for name, value in headers:
-        key = _key(name)
-        if key == "cookie" and OWN_COOKIES in value:
-            value = without_own_cookies(value)  # noqa: PLW2901 - the field goes on under its name
-            if not value:
-                continue
-        if key not in drop:
-            result.append((name, value))
+    named = ""
+    for field in headers:
+        fate = _TO_VENDOR[field[0]]
+        if fate is _PASSES:
+            result.append(field)
+        elif fate is _NAMES_OTHERS:
+            named = f"{named},{field[1]}" if named else field[1]
+        elif fate is _Fate.COOKIE:
+            value = without_own_cookies(field[1]) if OWN_COOKIES in field[1] else field[1]
+            if value:
+                result.append((field[0], value))
+        elif fate is _Fate.OVERRIDES_METHOD and not limited:
+            result.append(field)
+    if named:
+        result[1:] = _without(result[1:], named)
     if length is not None:
         result.append(("Content-Length", str(length)))
     result.append(("Via", VIA))
     return result
 
 
-def inbound(headers: Headers) -> Headers:
-    """Build the fields for the caller."""
-    drop = _NEVER_TO_CALLER | _named_by_connection(headers)
-    return [
-        (name, value)
-        for name, value in headers
-        if (key := _key(name)) not in drop and not key.startswith("access-control-")
-    ]
+def inbound(headers: Headers) -> tuple[list[Field], bool]:
+    """Build the fields for the caller; tell whether any of them holds links to the upstream."""
+    result = []
+    named, linked = "", False
+    for field in headers:
+        fate = _TO_CALLER[field[0]]
+        if fate is _PASSES:
+            result.append(field)
+        elif fate is _NAMES_OTHERS:
+            named = f"{named},{field[1]}" if named else field[1]
+        elif fate is _Fate.HOLDS_LINKS:
+            result.append(field)
+            linked = True
+    return (_without(result, named) if named else result), linked
 
 
 def without_own_cookies(value: str) -> str:
@@ -89,15 +139,17 @@ def proxy_status(details: str, *, error: str = "", received: int | None = None) 
     return "Proxy-Status", "; ".join(parts)
 
 
-def _named_by_connection(headers: Headers) -> frozenset[str]:
-    """Give the fields that Connection names: they go no further."""
-    return frozenset(_tokens(headers))
+def _without(headers: list[Field], named: str) -> list[Field]:
+    """Leave out the fields that Connection names: they go no further."""
+    names = _NAMED[named]
+    return [field for field in headers if _key(field[0]) not in names] if names else headers
 
 
-def _tokens(headers: Headers) -> Iterator[str]:
-    for name, value in headers:
-        if name.lower() in ("connection", "proxy-connection"):
-            yield from (_key(token.strip()) for token in value.split(",") if token.strip())
+def _named(connection: str) -> frozenset[str]:
+    return frozenset(_key(token.strip()) for token in connection.split(",")) - _ORDINARY
+
+
+_NAMED = Lookup(_named)
 
 
 def _key(name: str) -> str:

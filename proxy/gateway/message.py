@@ -1,16 +1,21 @@
-"""The values that travel through the gateway, and the protocols that a transport fills in. Nothing here does I/O."""
+"""The values that travel through the gateway, and the protocols that a transport fills in. Nothing here does I/O.
+
+Texts of a message are its bytes as Latin-1, one character a byte, both ways: what is not ASCII passes as it came (D2).
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ..config import Upstream
-from ..errors import CallerError
+from ..errors import CallerError, RequestError
 from ..secret import Secret
 
-Headers = Sequence[tuple[str, str]]
+Field = tuple[str, str]
+Headers = Sequence[Field]
 
 
 @dataclass(slots=True)
@@ -24,33 +29,74 @@ class Trail:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A caller's request. `target` is the request target as it came, `headers` in order with repeats.
+class Readable(Protocol):
+    """A body as it arrives."""
 
-    `listener` names the listener it came in by, `peer` is the caller's IP address (empty on a unix socket). `length`
-    is what Content-Length says; None with `read` given means chunked. `read` gives bytes, empty at the end.
+    @property
+    def ended(self) -> bool:
+        """Whether all of it has come, though it may not have been read."""
+
+    def at_hand(self) -> bytes:
+        """Give what has come and was not read yet, without waiting."""
+
+    async def read(self) -> bytes:
+        """Give the next bytes, empty at the end. Raises `RequestError`."""
+
+
+class Arriving(Readable, Protocol):
+    """A body as it arrives, counted."""
+
+    @property
+    def received(self) -> int:
+        """How many bytes of it have come."""
+
+    @property
+    def error(self) -> RequestError | None:
+        """Why no more will come."""
+
+
+@dataclass(slots=True)
+class Request:
+    """A caller's request, read only once it is whole (D1). `target` is as it came, `headers` in order with repeats.
+
+    `host` is what its Host field says. `length` is the body's in bytes; None with `has_body` means chunked. `expects`
+    tells that the caller waits for 100. `upgrade` is the protocol that it would rather speak, empty for none (RFC 9110
+    section 7.8). `listener` names the listener it came in by, `scheme` is the one spoken there, `peer` the caller's IP
+    address (empty on a unix socket). `raw` are the bytes of its head, where what follows from them is to be remembered.
     """
 
     method: str
-    target: str
-    headers: Headers
-    listener: str = ""
-    peer: str = ""
+    target: str = field(repr=False)
+    headers: Headers = field(repr=False)
+    version: str = "1.1"
+    host: str = ""
+    raw: bytes = field(default=b"", repr=False)
     length: int | None = None
-    read: Callable[[], Awaitable[bytes]] | None = None
+    has_body: bool = False
+    keep_alive: bool = True
+    expects: bool = False
+    upgrade: str = ""
+    listener: str = ""
+    scheme: str = "http"
+    peer: str = ""
+    body: Arriving | None = None
     trail: Trail = field(default_factory=Trail)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outbound:
-    """The request that goes to the upstream: built anew, all but the token, which is added as it is sent (D1)."""
+    """The request that goes to the upstream: built anew, all but the token, which is added as it is sent (D1).
+
+    `wire` is its head in bytes, but for the token, once it has been made.
+    """
 
     method: str
     upstream: Upstream
-    target: str
-    headers: Headers
-    body: Body | None = None
+    target: str = field(repr=False)
+    headers: Headers = field(repr=False)
+    body: Body | None = field(default=None, repr=False)
+    upgrade: str = ""
+    wire: bytes = field(default=b"", repr=False)
 
 
 class Body(Protocol):
@@ -66,11 +112,18 @@ class Body(Protocol):
     def length(self) -> int | None:
         """The length in bytes, None for chunked."""
 
+    @property
+    def whole(self) -> bytes | None:
+        """All of it, if it lies in memory."""
+
+    async def rest(self) -> bool:
+        """Read what the caller still sends; tell whether the whole body is then at hand for another sending."""
+
     def __aiter__(self) -> AsyncIterator[bytes]: ...
 
 
-class Incoming(Protocol):
-    """An upstream's response. `read` gives the body's next bytes, empty at its end; it raises `UpstreamError`."""
+class Incoming(Readable, Protocol):
+    """An upstream's response. `length` is its body's in bytes, None where that is not known."""
 
     @property
     def status(self) -> int: ...
@@ -78,33 +131,69 @@ class Incoming(Protocol):
     def reason(self) -> str: ...
     @property
     def headers(self) -> Headers: ...
-    async def read(self) -> bytes: ...
+    @property
+    def length(self) -> int | None: ...
+    @property
+    def upgraded(self) -> Upgraded | None:
+        """The connection as it stands after `101 Switching Protocols`."""
+
     def close(self) -> None: ...
 
 
 class Sender(Protocol):
-    """Sends one request with one token. Raises `UpstreamError`."""
+    """Sends one request with one token. Raises `UpstreamError`, or the `CallerError` that a body ended with."""
 
     async def __call__(self, request: Outbound, token: Secret) -> Incoming: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
-    """What goes to the caller. `close` must be called when it is done with, whole or not."""
+class Upgraded(NamedTuple):
+    """A connection that speaks another protocol from now on, and what has come of it already."""
+
+    transport: asyncio.Transport
+    received: bytes
+
+
+class Response(NamedTuple):
+    """What goes to the caller. `headers` are its own to add to. `length` is the body's in bytes, None where not known.
+
+    `close` must be called when it is done with, whole or not.
+    """
 
     status: int
     reason: str
-    headers: Headers
-    body: AsyncIterator[bytes]
+    headers: list[Field]
+    body: Readable
+    length: int | None
     close: Callable[[], None] = lambda: None
+    upgraded: Upgraded | None = None
 
 
-def field_text(raw: bytes) -> str:
-    """Read a field's bytes. What is not UTF-8 is Latin-1 by custom (RFC 9110 section 5.5) and goes on as UTF-8."""
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return raw.decode("latin-1")
+class Whole:
+    """A body that is there from the start."""
+
+    ended = True
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def at_hand(self) -> bytes:
+        """Give all that was not read yet."""
+        data, self._data = self._data, b""
+        return data
+
+    async def read(self) -> bytes:
+        """Give all that was not read yet; then nothing."""
+        return self.at_hand()
+
+
+class Arrived(Whole):
+    """A request's body that came with its head."""
+
+    error = None
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.received = len(data)
 
 
 def first(headers: Headers, name: str) -> str:

@@ -3,58 +3,85 @@
 from __future__ import annotations
 
 import asyncio
-
-from aiohttp import web
+import functools
 
 from ..config import Config
 from ..credentials.core import CredentialCore
-from ..listen import close_listener, listening_name, open_sockets
+from ..egress import Egress
+from ..listen import accept_callers, close_listener, listener_tls, listening_name, open_sockets
+from ..metrics import Levels, Metrics
+from .accesslog import open_access_log
 from .body import Spool
+from .connection import Connection
+from .dial import Dialer
 from .forward import Forwarder, Replay
 from .routes import MAIN, RouteTable, make_route
-from .server import make_server
-from .upstream import UpstreamClient
+from .sender import UpstreamSender
+from .server import Server
 
 
 class DataPlane:
     """Listens where the configuration says, and forwards. `start` may raise `ListenError`; then call `stop` too."""
 
-    def __init__(self, config: Config, core: CredentialCore) -> None:
+    def __init__(self, config: Config, core: CredentialCore, egress: Egress, metrics: Metrics | None) -> None:
         self._config = config
         self._core = core
-        self._client: UpstreamClient | None = None
-        self._servers: list[tuple[asyncio.Server, web.Server]] = []
+        self._egress = egress
+        self._metrics = metrics
+        self._log = open_access_log(config)
+        self._spool = Spool(config.spool_dir, config.limits.spool_limit)
+        self._sender: UpstreamSender | None = None
+        self._server: Server | None = None
+        self._accepting: list[asyncio.Server] = []
         self.listening: list[str] = []
 
     async def start(self) -> None:
         """Open all listeners."""
         config, limits = self._config, self._config.limits
-        self._client = UpstreamClient(limits)
-        table = RouteTable(make_route(route, config.credentials[route.credential]) for route in config.routes)
-        spool = Spool(config.spool_dir, limits.spool_limit)
-        spool.check()
+        self._spool.check()
+        self._sender = UpstreamSender(limits, Dialer(self._egress.trust, limits.connect_timeout, self._egress.environ))
         forwarder = Forwarder(
-            table,
+            RouteTable(make_route(route, config.credentials[route.credential]) for route in config.routes),
             {name: self._core.keeper(name) for name in config.credentials},
             self._core.organizations(),
-            self._client,
+            self._sender,
             config.anonymous,
-            Replay(spool, limits.body_buffer_size, limits.replay_limit),
+            Replay(self._spool, limits.body_buffer_size, limits.replay_limit),
         )
+        self._server = Server(forwarder, limits, self._log, self._metrics)
+        if self._metrics is not None:
+            self._metrics.levels = self._levels
         own = {address for route in config.routes for address in route.listen}
+        tls = listener_tls(config.tls) if any(address.tls for address in (*config.listen, *own)) else None
         for address in (*config.listen, *sorted(own, key=str)):
-            listener = str(address) if address in own else MAIN
-            server = make_server(forwarder, listener, limits.keepalive_timeout)
+            name = str(address) if address in own else MAIN
+            factory = functools.partial(Connection, self._server, name, "https" if address.tls else "http")
             for sock in open_sockets(address):
-                self._servers.append((await asyncio.get_running_loop().create_server(server, sock=sock), server))
-                self.listening.append(listening_name(sock))
+                self._accepting.append(await accept_callers(factory, sock, limits, tls if address.tls else None))
+                self.listening.append(listening_name(sock, tls=address.tls))
 
     async def stop(self) -> None:
         """Take no more requests, let those in flight finish in time, then close."""
-        for listener, _ in self._servers:
+        for listener in self._accepting:
             close_listener(listener)
-        # Once each: the two sockets of `localhost` share a server, whose second shutdown would make the first wait on.
-        servers = {server for _, server in self._servers}
-        await asyncio.gather(*(server.shutdown(self._config.limits.shutdown_timeout) for server in servers))
-        if self._client is not None:
-            await self._client.close()
+        if self._server is not None:
+            await self._server.stop(self._config.limits.shutdown_timeout)
+        if self._sender is not None:
+            await self._sender.close()
+        if self._log is not None:
+            self._log.close()
+
+    def _levels(self) -> Levels:
+        """Give how much there is at this moment, for the metrics."""
+        if self._server is None or self._sender is None:
+            return Levels()
+        return Levels(
+            callers=self._server.open,
+            callers_idle=self._server.idle.waiting,
+            upstream=self._sender.open,
+            upstream_idle=self._sender.idle,
+            in_flight=self._server.in_flight,
+            pending=self._sender.pending,
+            spool_bytes=self._spool.used,
+            log_lines_lost=0 if self._log is None else self._log.lost,
+        )

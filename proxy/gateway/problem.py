@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from http import HTTPStatus
 
 from ..errors import CredentialError, LoginRequiredError, MethodNotAllowedError, RequestError
 from .headers import proxy_status
-from .message import Headers, Response
+from .message import Field, Response, Whole
 
 _NEXT_STEPS = {
     "not_configured": "set what is missing in config.yaml",
@@ -22,10 +21,10 @@ _NEXT_STEPS = {
 def problem(error: RequestError) -> Response:
     """Build the response for `error`."""
     headers, body = describe(error)
-    return Response(error.status, HTTPStatus(error.status).phrase, headers, _once(body))
+    return Response(error.status, HTTPStatus(error.status).phrase, headers, Whole(body), len(body))
 
 
-def describe(error: RequestError) -> tuple[Headers, bytes]:
+def describe(error: RequestError) -> tuple[list[Field], bytes]:
     """Give the fields and the body for `error`: RFC 9457, with `error`, `error_description` and `details` beside it."""
     phrase = HTTPStatus(error.status).phrase
     credential = error.credential if isinstance(error, CredentialError) else ""
@@ -54,7 +53,3 @@ def describe(error: RequestError) -> tuple[Headers, bytes]:
     if isinstance(error, MethodNotAllowedError):
         headers.append(("Allow", ", ".join(error.allow)))
     return headers, body
-
-
-async def _once(body: bytes) -> AsyncIterator[bytes]:
-    yield body

@@ -11,22 +11,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from ..config import ORG_PK, CredentialConfig, RouteConfig, Upstream
 from ..errors import (
     BadTargetError,
-    CallerError,
     ForbiddenPathError,
     MethodNotAllowedError,
     NoRouteError,
     NotConfiguredError,
 )
+from .links import Mount
+from .memo import Memo
 from .target import hostname, is_at_or_below, judged, parameter_names, split_target, without_parameters
 
 ALWAYS_TOKENS = frozenset({"access_token", "bearer_token"})
 MAIN = ""  # the name of the listeners that all routes without a listener of their own share
 _ME = ("@me", "%40me")  # the organization of the credential, as a caller writes it
+_LONGEST_WAY = 256  # characters of a path whose way is remembered
 _SHOWN = 8  # prefixes that an error names at most
 
 
@@ -52,13 +55,14 @@ class Route:
     base: str
     after_org: str | None
     orgs_path: str
+    map_links: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where one request goes: `target` is the path and query for `upstream`.
 
-    Where an organization belongs in it, `target` ends before that, and `after_org` is what comes after it.
+    Where an organization belongs in it, `target` ends before that, and `after_org` is what comes after it. `authority`
+    is how the caller named us; `others` are where it reaches the same upstream with the same credential beside.
     """
 
     route: Route
@@ -66,6 +70,18 @@ class Place:
     target: str
     jsonp: bool
     after_org: str | None = None
+    authority: str = ""
+    others: tuple[Mount, ...] = ()
+
+
+class _Way(NamedTuple):
+    """What the path of a request leads to: a route, and where that goes on, in two parts as in a `Place`."""
+
+    route: Route
+    path: str
+    after_org: str | None
+    forbidden: bool
+    others: tuple[Mount, ...]
 
 
 def make_route(config: RouteConfig, credential: CredentialConfig) -> Route:
@@ -91,6 +107,7 @@ def make_route(config: RouteConfig, credential: CredentialConfig) -> Route:
         base=base,
         after_org=after_org if hole else None,
         orgs_path=provider.orgs_path,
+        map_links=provider.map_links,
     )
 
 
@@ -115,56 +132,85 @@ class RouteTable:
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._routes: dict[tuple[str, str], dict[str, Route]] = {}
+        self._mounts: dict[tuple[str, str, str], tuple[Mount, ...]] = {}
+        self._ways: Memo[tuple[str, str, str], _Way] = Memo()
         self._depth = 0
         for route in routes:
             for listener in route.listeners:
                 self._routes.setdefault((listener, route.host), {})[route.prefix] = route
             self._depth = max(self._depth, route.prefix.count("/"))
 
-    def place(self, method: str, target: str, hosts: list[str], listener: str = MAIN) -> Place:
-        """Find where a request goes. `hosts` are the values of its Host fields.
+    def place(self, method: str, target: str, host: str, listener: str = MAIN) -> Place:
+        """Find where a request goes. `host` is its Host field's value, empty for none.
 
         Raises `CallerError` for what no route takes, `NotConfiguredError` where the route's credential cannot serve.
         """
         authority, path, query = split_target(target)
-        if len(hosts) > 1:
-            raise CallerError("a request has one Host field")
-        host = hostname(authority if authority is not None else "".join(hosts))
-        if authority is not None and not host:
+        if authority is None:
+            authority = host
+        elif not hostname(authority):
             raise BadTargetError("a request target with a scheme has a host too")
-        judged(path)
-        route = self._match(listener, host, path)
-        if route is None:
-            raise NoRouteError(self._no_route(path, listener))
+        host = hostname(authority)
+        way = self._ways.get((listener, host, path)) or self._way(listener, host, path)
+        route = way.route
         if route.methods is not None and method not in route.methods:
             raise MethodNotAllowedError(f"the route {route.name} does not pass {method}", sorted(route.methods))
         if route.missing or route.upstream is None:
             raise NotConfiguredError(route.credential, route.missing or ("upstream",))
-        rest = path if route.prefix == "/" else path[len(route.prefix) :]
-        onward, after = _onward(route, rest)
-        if is_at_or_below(judged(onward if after is None else f"{onward}{_ME[0]}{after}"), route.oauth_places):
+        if way.forbidden:
             raise ForbiddenPathError("this is an OAuth endpoint of the vendor: the proxy alone calls it")
-        jsonp = bool(route.jsonp_parameter) and route.jsonp_parameter in parameter_names(query)
-        query = without_parameters(query, route.token_parameters)
-        if after is None:
-            return Place(route, route.upstream, onward + query, jsonp)
-        return Place(route, route.upstream, onward, jsonp, after + query)
+        jsonp = False
+        if query:
+            jsonp = bool(route.jsonp_parameter) and route.jsonp_parameter in parameter_names(query)
+            query = without_parameters(query, route.token_parameters)
+        if way.after_org is None:
+            return Place(route, route.upstream, way.path + query, jsonp, None, authority, way.others)
+        return Place(route, route.upstream, way.path, jsonp, way.after_org + query, authority, way.others)
+
+    def _way(self, listener: str, host: str, path: str) -> _Way:
+        """Find the way of a path, and remember it: the same few are asked for again and again."""
+        route = self._match(listener, host, path)
+        if route is None:
+            judged(path)
+            raise NoRouteError(self._no_route(path, listener))
+        onward, after = _onward(route, path if route.prefix == "/" else path[len(route.prefix) :])
+        segments = judged(onward if after is None else f"{onward}{_ME[0]}{after}")
+        forbidden = is_at_or_below(segments, route.oauth_places)
+        way = _Way(route, onward, after, forbidden, self._others(route, listener, host))
+        if len(path) <= _LONGEST_WAY:
+            self._ways.keep((listener, host, path), way)
+        return way
+
+    def _others(self, route: Route, listener: str, host: str) -> tuple[Mount, ...]:
+        """Give where else a caller of a route reaches its upstream with its credential, longest base first."""
+        host = host if (listener, host) in self._routes else ""
+        key = listener, host, route.name
+        if key not in self._mounts:
+            self._mounts[key] = self._find_others(route, listener, host)
+        return self._mounts[key]
+
+    def _find_others(self, route: Route, listener: str, host: str) -> tuple[Mount, ...]:
+        tables = [self._routes.get((listener, name), {}) for name in ("", host)]
+        reached = {prefix: other for table in tables for prefix, other in table.items()}
+        mounts = [
+            Mount(other.base, prefix)
+            for prefix, other in reached.items()
+            if other is not route and other.credential == route.credential and other.after_org is None
+        ]
+        return tuple(sorted(mounts, key=lambda mount: -len(mount.base)))
 
     def _match(self, listener: str, host: str, path: str) -> Route | None:
         for name in (host, "") if host else ("",):
             by_prefix = self._routes.get((listener, name))
             if by_prefix:
-                for prefix in self._prefixes(path):
-                    if prefix in by_prefix:
-                        return by_prefix[prefix]
+                pieces = path.split("/", self._depth + 1)
+                for count in range(min(len(pieces) - 1, self._depth), 0, -1):
+                    route = by_prefix.get("/".join(pieces[: count + 1]))
+                    if route is not None:
+                        return route
+                if "/" in by_prefix:
+                    return by_prefix["/"]
         return None
-
-    def _prefixes(self, path: str) -> Iterable[str]:
-        """Give the whole-segment prefixes of `path` that a route may have, longest first, and at last `/`."""
-        segments = path.split("/")
-        for count in range(min(len(segments) - 1, self._depth), 0, -1):
-            yield "/".join(segments[: count + 1])
-        yield "/"
 
     def _no_route(self, path: str, listener: str) -> str:
         prefixes = sorted({prefix for (name, _), table in self._routes.items() if name == listener for prefix in table})

@@ -1,149 +1,112 @@
-"""The caller's side on `aiohttp.web.Server`: bytes in, a `Request` for the forwarder, its `Response` out.
-
-Before the first byte of a response is out a failure is answered as problem+json; from then on it resets the connection,
-so that nothing cut short can look whole. A caller who hangs up cancels the forwarding of its request, not an exchange.
-"""
+"""What all callers' connections share: what answers them, their time limits, their number, and their end in order."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import socket
-import struct
-import time
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
-from aiohttp import hdrs, web
-
-from ..errors import BadTargetError, RequestError, UpstreamError
-from . import accesslog
-from .message import Request, Response, Trail, field_text
-from .problem import problem
-from .stock import Server, StreamedResponse
-
-LOG = logging.getLogger("bearer_proxy.gateway")
+from ..config import Limits
+from ..metrics import Metrics
+from .accesslog import AccessLog
+from .deadlines import Deadlines
+from .inbox import Known
+from .memo import Memo
+from .message import Request, Response
+from .stream import Drain, Stream
+from .tunnel import Tunnel
 
 Forward = Callable[[Request], Awaitable[Response]]
 
-_RESET = struct.pack("ii", 1, 0)  # SO_LINGER with no time: close sends RST
-_MAX_LINE = 16 << 10  # bytes of a request line or a header line
+
+class Member(Protocol):
+    """A caller's connection, as the server sees it."""
+
+    @property
+    def spare(self) -> bool:
+        """Whether nothing is under way, and it can be closed at once."""
+
+    def close(self) -> None:
+        """Close it: another needs its place."""
+
+    def idle_too_long(self) -> None:
+        """No request has come in time."""
+
+    def head_late(self) -> None:
+        """A request has not come whole in time."""
+
+    def lingered(self) -> None:
+        """The caller, which has closed its side or still sends, was waited for long enough."""
+
+    def stop(self) -> None:
+        """Take no more requests; close now, or when the answer under way is out."""
+
+    def abort(self) -> None:
+        """Break it off."""
 
 
-def make_server(forward: Forward, listener: str, keepalive_timeout: float) -> web.Server:
-    """Give the protocol factory of one listener, for `loop.create_server`."""
+class Server:
+    """Serves callers with `forward`. Make it inside a running loop; `stop` ends it."""
 
-    async def handle(raw: web.BaseRequest) -> web.StreamResponse:
-        return await _Exchange(raw, forward, listener).run()
+    def __init__(self, forward: Forward, limits: Limits, log: AccessLog | None, metrics: Metrics | None) -> None:
+        self.forward = forward
+        self.limits = limits
+        self.log = log
+        self.metrics = metrics
+        self.known: Known = Memo()
+        self.in_flight = 0
+        self.stopping = False
+        self.keeps_alive = limits.keepalive_timeout > 0
+        self.idle: Deadlines[Member] = Deadlines(limits.keepalive_timeout, lambda member: member.idle_too_long())
+        self.head_limit: Deadlines[Member] = Deadlines(limits.client_header_timeout, lambda member: member.head_late())
+        self.body_limit: Deadlines[Stream] = Deadlines(limits.client_body_timeout, Stream.expire)
+        self.send_limit: Deadlines[Drain] = Deadlines(limits.client_send_timeout, Drain.expire)
+        self.lingering: Deadlines[Member] = Deadlines(limits.lingering_timeout, lambda member: member.lingered())
+        self.tunnel_limit: Deadlines[Tunnel] = Deadlines(limits.tunnel_timeout, Tunnel.abort)
+        self._members: set[Member] = set()
+        self._empty: asyncio.Future[None] | None = None
 
-    return Server(
-        handle,
-        handler_cancellation=True,
-        access_log=None,
-        auto_decompress=False,
-        keepalive_timeout=keepalive_timeout,
-        max_line_size=_MAX_LINE,
-        max_field_size=_MAX_LINE,
-    )
+    def join(self, member: Member) -> bool:
+        """Take a new connection in. False if there are too many already, and none of them is idle (D9)."""
+        self._members.add(member)
+        if self.stopping:
+            member.close()  # its TLS handshake was under way
+        if len(self._members) <= self.limits.worker_connections:
+            return True
+        idle = next((other for other in self.idle if other.spare), None)
+        if idle is not None:
+            idle.close()
+        return idle is not None
 
+    def leave(self, member: Member) -> None:
+        """Hear that a connection is closed."""
+        self._members.discard(member)
+        if not self._members and self._empty is not None and not self._empty.done():
+            self._empty.set_result(None)
 
-class _Exchange:
-    """One request of one caller, from its head to the last byte of the answer."""
+    @property
+    def open(self) -> int:
+        """How many callers are connected."""
+        return len(self._members)
 
-    def __init__(self, raw: web.BaseRequest, forward: Forward, listener: str) -> None:
-        self._raw = raw
-        self._forward = forward
-        self._listener = listener
-        self._trail = Trail()
-        self._began = time.monotonic()
-        self._sent = 0
-        self._status = 499  # what nginx logs for a caller who hung up
-        self._malformed = False
-        self._expects = raw.headers.get(hdrs.EXPECT, "").lower() == "100-continue"
-
-    async def run(self) -> web.StreamResponse:
-        """Forward, answer, and write the log line, whatever happens."""
+    async def stop(self, limit: float) -> None:
+        """Let requests under way finish, for `limit` seconds, then break them off."""
+        self.stopping = True
+        for member in [*self._members]:
+            member.stop()
         try:
-            try:
-                response = await self._forward(self._request())
-            except RequestError as error:
-                self._trail.error = error.error
-                response = problem(error)
-            except Exception as error:  # noqa: BLE001 - nothing unmapped reaches a caller
-                LOG.error("a request failed in a way that was not foreseen: %s", type(error).__name__)
-                self._trail.error = "internal_error"
-                response = problem(RequestError())
-            return await self._answer(response)
-        except asyncio.CancelledError:
-            self._trail.error = "caller_hung_up"
-            _reset(self._raw)
-            raise
-        finally:
-            self._log()
+            async with asyncio.timeout(limit):
+                await self._left()
+        except TimeoutError:
+            for member in [*self._members]:
+                member.abort()
+            await self._left()
+        for deadlines in (self.idle, self.head_limit, self.body_limit, self.send_limit, self.lingering):
+            deadlines.close()
+        self.tunnel_limit.close()
 
-    def _request(self) -> Request:
-        raw = self._raw
-        headers = [(field_text(name), field_text(value)) for name, value in raw.raw_headers]
-        has_body = raw.headers.get(hdrs.CONTENT_LENGTH) is not None or hdrs.TRANSFER_ENCODING in raw.headers
-        peer = raw.transport.get_extra_info("peername") if raw.transport is not None else None
-        return Request(
-            method=raw.method,
-            target=raw.raw_path,
-            headers=headers,
-            listener=self._listener,
-            peer=peer[0] if isinstance(peer, tuple) else "",
-            length=raw.content_length,
-            read=self._read if has_body else None,
-            trail=self._trail,
-        )
-
-    async def _read(self) -> bytes:
-        """Give the body's next bytes; ask for them first where the caller waits to be asked (RFC 9110, 10.1.1)."""
-        if self._expects:
-            self._expects = False
-            if self._raw.transport is not None:
-                self._raw.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        try:
-            return await self._raw.content.readany()
-        except web.RequestPayloadError:
-            self._malformed = True
-            raise BadTargetError("the request body is malformed") from None
-
-    async def _answer(self, response: Response) -> web.StreamResponse:
-        out = StreamedResponse(response)
-        if self._malformed:
-            out.force_close()
-        try:
-            await out.prepare(self._raw)
-            self._status = response.status
-            async for chunk in response.body:
-                await out.write(chunk)
-                self._sent += len(chunk)
-            await out.write_eof()
-        except UpstreamError as error:
-            self._trail.error = error.error
-            _reset(self._raw)
-        except ConnectionError:
-            self._trail.error = "caller_hung_up"
-        except Exception as error:  # noqa: BLE001 - nothing unmapped reaches a caller
-            LOG.error("an answer failed in a way that was not foreseen: %s", type(error).__name__)
-            self._trail.error = "internal_error"
-            _reset(self._raw)
-        finally:
-            response.close()
-        return out
-
-    def _log(self) -> None:
-        seconds = time.monotonic() - self._began
-        peer = self._raw.remote or "unix"
-        accesslog.write(self._raw.method, self._raw.raw_path, self._status, self._sent, seconds, peer, self._trail)
-
-
-def _reset(raw: web.BaseRequest) -> None:
-    """Close the caller's connection with a reset."""
-    transport = raw.transport
-    if transport is None:
-        return
-    connection = transport.get_extra_info("socket")
-    if connection is not None and connection.family != socket.AF_UNIX:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-    transport.abort()
+    async def _left(self) -> None:
+        """Wait until no connection is open."""
+        if self._members:
+            self._empty = asyncio.get_running_loop().create_future()
+            await self._empty

@@ -11,9 +11,12 @@ from collections.abc import Collection
 from urllib.parse import unquote_to_bytes
 
 from ..errors import BadTargetError
+from .memo import Lookup
 
 _ABSOLUTE = re.compile(r"(?i)https?://(?P<authority>[^/?#]*)(?P<rest>.*)", re.DOTALL)
-_AUTHORITY = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:@\[\]/?#]*)(?::\d{0,5})?")
+_AUTHORITY = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(?::\d{0,5})?")
+# Without these a path is its own judged form, but for letter case and empty segments.
+_ODD = re.compile(r"[%;\\]|(?:^|/)\.")
 _NEVER_PASSES = re.compile(r"[\x00-\x20\x7f#\ud800-\udfff]")
 _PADDING = "".join(map(chr, range(0x21)))
 
@@ -24,8 +27,7 @@ def split_target(target: str) -> tuple[str | None, str, str]:
     Raises `BadTargetError` for what is neither origin form nor absolute form (RFC 9112 section 3.2).
     """
     authority = None
-    match = _ABSOLUTE.fullmatch(target)
-    if match:
+    if not target.startswith("/") and (match := _ABSOLUTE.fullmatch(target)):
         authority, target = match["authority"], match["rest"]
         if not target.startswith("/"):
             target = "/" + target
@@ -37,10 +39,17 @@ def split_target(target: str) -> tuple[str | None, str, str]:
 
 def hostname(authority: str) -> str:
     """Give the host of a Host field or an authority, in lower case, without port. Raises `BadTargetError`."""
+    return _HOSTS[authority]
+
+
+def _hostname(authority: str) -> str:
     match = _AUTHORITY.fullmatch(authority.strip())
     if match is None:
         raise BadTargetError("the Host field is not a host with an optional port")
     return match["host"].lower().rstrip(".")
+
+
+_HOSTS = Lookup(_hostname)
 
 
 def judged(path: str) -> tuple[str, ...]:
@@ -48,7 +57,9 @@ def judged(path: str) -> tuple[str, ...]:
 
     Raises `BadTargetError` where one is `.` or `..`: nothing is resolved here, and nothing may be resolved later.
     """
-    decoded = unquote_to_bytes(path).decode("latin-1").replace("\\", "/")
+    if _ODD.search(path) is None:
+        return tuple([segment for segment in path.lower().split("/") if segment])
+    decoded = unquote_to_bytes(path.encode("latin-1", "replace")).decode("latin-1").replace("\\", "/")
     segments = [segment.partition(";")[0].strip(_PADDING) for segment in decoded.split("/")]
     if any(segment in (".", "..") for segment in segments):
         raise BadTargetError("a path with . or .. segments, encoded or not, is not proxied: send the resolved path")
@@ -65,6 +76,8 @@ def without_parameters(query: str, names: Collection[str]) -> str:
 
     `;` separates too, as it does for some servers. A `?` that is left with nothing goes with the last parameter.
     """
+    if not query:
+        return query
     kept: list[str] = []
     between = ""
     for separator, part in re.findall(r"(^|[&;])([^&;]*)", query[1:]):

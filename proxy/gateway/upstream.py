@@ -1,183 +1,296 @@
-"""The upstream's side on aiohttp's `ClientSession`: one request sent, its answer given as it comes.
+"""One connection to an upstream: a request out, its answer in as it comes, and then the next.
 
-The token is put on the wire here and nowhere else. Redirects are not followed, nothing is decoded, nothing is added but
-what `Outbound` says. A request is sent once more when a kept connection turns out to be dead, for idempotent methods
-only, and only if its body can begin anew (D6).
+    bytes before a request, or after an answer      belong to nobody: the connection is closed
+    an answer before the request is out             passes on at once; the request goes on, the connection is not kept
+    an end in an answer that says its length        is a failure; so is a reset where the end itself is the length
+    an answer that nobody reads to its end          takes the connection with it
+
+One request at a time, and no pipelining: an answer belongs to the request that went before it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import errno
 import ssl
-from collections.abc import AsyncIterator
-from typing import Any
-
-import aiohttp
-import aiohttp.http
-from multidict import CIMultiDict
-from yarl import URL
+from dataclasses import dataclass
 
 from ..config import Limits, Upstream
 from ..errors import (
-    BadTargetError,
-    ProxyLimitError,
     RequestError,
-    UpstreamCertificateError,
-    UpstreamConnectTimeoutError,
-    UpstreamDnsError,
+    UpstreamError,
     UpstreamProtocolError,
     UpstreamReadTimeoutError,
-    UpstreamRefusedError,
     UpstreamSendTimeoutError,
     UpstreamTerminatedError,
-    UpstreamTlsError,
 )
-from ..secret import Secret
-from .message import Body, Headers, Outbound, field_text
-from .stock import make_connector, make_session
-
-_NOT_ADDED = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
-_IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})  # RFC 9110 section 9.2.2, but for TRACE
-_MAX_HEAD = 64 << 10  # bytes of one header line of an answer
+from .deadlines import Deadlines
+from .http1 import LAST_CHUNK, ResponseHead, ResponseParser, chunk, has_field
+from .message import Body, Outbound, Upgraded
+from .pool import Pool
+from .stream import Drain, Stream
 
 
-class UpstreamClient:
-    """Sends requests on kept connections. Call inside a running loop; `close` ends it."""
+@dataclass(frozen=True, slots=True)
+class Times:
+    """The time limits that all connections share."""
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        reused = aiohttp.TraceConfig()
-        reused.on_connection_reuseconn.append(_note_reuse)
-        self._session = make_session(
-            connector=make_connector(limit=0, ssl=ssl.create_default_context()),
-            timeout=aiohttp.ClientTimeout(total=None, connect=limits.connect_timeout, sock_read=limits.read_timeout),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            skip_auto_headers=_NOT_ADDED,
-            max_line_size=_MAX_HEAD,
-            max_field_size=_MAX_HEAD,
-            trace_configs=[reused],
-        )
-
-    async def __call__(self, request: Outbound, token: Secret) -> UpstreamAnswer:
-        """Send `request` with `token`; give the answer when its head is there.
-
-        Raises `UpstreamError`, or `ProxyLimitError` where we could not even try.
-        """
-        kept: list[bool] = []
-        try:
-            return await self._send(request, token, kept)
-        except UpstreamTerminatedError:
-            whole = request.body is None or request.body.replayable
-            if not (kept and whole and request.method in _IDEMPOTENT):
-                raise
-        return await self._send(request, token, [])
-
-    async def _send(self, request: Outbound, token: Secret, kept: list[bool]) -> UpstreamAnswer:
-        """Send once. `kept` gets an item if that is on a kept connection."""
-        body = request.body
-        try:
-            async with asyncio.timeout(None) as deadline:
-                response = await self._session.request(
-                    request.method,
-                    _url(request.upstream, request.target),
-                    headers=_fields(request, token),
-                    data=None if body is None or body.length == 0 else _paced(body, deadline, self._limits),
-                    allow_redirects=False,
-                    trace_request_ctx=kept,
-                )
-        except (aiohttp.ClientError, aiohttp.http.HttpProcessingError, TimeoutError, OSError) as error:
-            if deadline.expired():
-                raise UpstreamSendTimeoutError(f"{request.upstream.origin} did not take the body in time") from None
-            raise _mapped(error, request.upstream) from None
-        except ValueError:
-            raise BadTargetError("the request holds bytes that cannot be sent on") from None
-        if response.status < 200:
-            response.close()
-            raise UpstreamProtocolError("the upstream switched protocols without being asked")
-        return UpstreamAnswer(response, request.upstream)
-
-    async def close(self) -> None:
-        """Close all connections."""
-        await self._session.close()
-        await asyncio.sleep(0)  # lets the transports' own close callbacks run
+    head: Deadlines[UpstreamConnection]
+    body: Deadlines[Stream]
+    send: Deadlines[Drain]
 
 
-class UpstreamAnswer:
-    """An upstream's answer; its connection is kept for others when the body has been read to its end."""
+class Answer(Stream):
+    """An upstream's answer. Its connection is kept for others if it was read to its end when `close` is called."""
 
-    def __init__(self, response: aiohttp.ClientResponse, upstream: Upstream) -> None:
-        self._response = response
-        self._upstream = upstream
-        self.status = response.status
-        self.reason = response.reason or ""
-        self.headers: Headers = [(field_text(name), field_text(value)) for name, value in response.raw_headers]
+    upgraded: Upgraded | None = None
 
-    async def read(self) -> bytes:
-        """Give the body's next bytes as they came, empty at the end. Raises `UpstreamError`."""
-        try:
-            return await self._response.content.readany()
-        except (aiohttp.ClientError, aiohttp.http.HttpProcessingError, TimeoutError, OSError) as error:
-            raise _mapped(error, self._upstream) from None
+    def __init__(self, connection: UpstreamConnection, head: ResponseHead) -> None:
+        super().__init__(connection.hold, connection.times.body, connection.read_late)
+        self._connection: UpstreamConnection | None = connection
+        self.status = head.status
+        self.reason = head.reason
+        self.headers = head.headers
+        self.length = head.length
 
     def close(self) -> None:
-        """Be done with the answer: an unfinished one takes its connection with it."""
-        if self._response.content.at_eof():
-            self._response.release()
+        """Be done with it."""
+        if self._connection is not None:
+            if self._chunks:
+                self.at_hand()  # what nobody has read holds up nobody
+            self._connection.done()
+            self._connection = None
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """A connection to `upstream`, which its `pool` keeps. One request at a time."""
+
+    def __init__(self, upstream: Upstream, pool: Pool[UpstreamConnection], limits: Limits, times: Times) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.made = self._loop.time()
+        self.heard = False  # anything of the answer to this request
+        self.received = 0  # bytes of bodies
+        self.transport: asyncio.Transport
+        self._upstream = upstream
+        self._pool = pool
+        self._limits = limits
+        self.times = times
+        self._drain: Drain
+        self._parser = self._new_parser()
+        self._busy = False
+        self._method = ""
+        self._waiting: asyncio.Future[None] | None = None  # for the answer's head
+        self._answer: Answer | None = None
+        self._pump: asyncio.Task[None] | None = None
+        self._error: RequestError | None = None
+        self._keep = True
+        self._complete = False  # the answer has come to its end
+        self._until_close = False  # which is the connection's
+
+    async def request(self, head: bytes, request: Outbound) -> Answer:
+        """Send a request; give its answer when the head is there. Call `Answer.close` then.
+
+        Raises `UpstreamError`, or what ended the caller's body; the connection is then closed.
+        """
+        self._begin(request.method)
+        loop, body = self._loop, request.body
+        try:
+            if body is None:
+                self.transport.write(head)
+            elif (whole := body.whole) is not None:
+                self.transport.write(head + (whole if body.length is not None else chunk(whole) + LAST_CHUNK))
+            else:
+                self.transport.write(head)
+                self._pump = loop.create_task(self._send(body))
+            if self._pump is None:
+                self.times.head.start(self)
+            self._waiting = loop.create_future()
+            await self._waiting
+            return self._begun(wanted=bool(request.upgrade))
+        except BaseException:
+            self._keep = False
+            self.done()
+            raise
+
+    def done(self) -> None:
+        """Be done with the request: keep the connection for the next, or close it."""
+        if self._pump is not None and not self._pump.done():
+            self._pump.cancel()
+            self._keep = False
+        self._pump = None
+        kept = self._keep and self._complete
+        self._busy = False
+        self._answer = None
+        if kept and not self.transport.is_closing():
+            self._pool.give_back(self)
         else:
-            self._response.close()
+            self.close()
 
+    def close(self) -> None:
+        """Close it."""
+        self._keep = False
+        self._pool.lost(self)
+        self.transport.abort()
 
-async def _note_reuse(_: object, context: Any, __: object) -> None:
-    context.trace_request_ctx.append(True)
+    def expire(self) -> None:
+        """The answer has not begun in time, if one is still waited for."""
+        if self._waiting is not None:
+            self._fail(self.read_late())
 
+    def idle_too_long(self) -> None:
+        """Close, if there is still no request."""
+        if not self._busy:
+            self.close()
 
-async def _paced(body: Body, deadline: asyncio.Timeout, limits: Limits) -> AsyncIterator[bytes]:
-    """Give the body for aiohttp, which has no time limit of its own for an upstream that does not take it."""
-    loop, sent = asyncio.get_running_loop(), 0
+    # What the event loop calls.
 
-    def allow(seconds: float | None) -> None:
-        with contextlib.suppress(RuntimeError):  # the answer has come: there is no deadline any more
-            deadline.reschedule(None if seconds is None else loop.time() + seconds)
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self.transport = transport  # type: ignore[assignment]
+        self._drain = Drain(self.transport, self.times.send, self._send_late)
 
-    async for chunk in body:
-        sent += len(chunk)
-        # Nobody comes back here after the last byte of a known length: aiohttp waits for the answer then.
-        allow(limits.send_timeout + (limits.read_timeout if sent == body.length else 0.0))
-        yield chunk
-        allow(None)
+    def data_received(self, data: bytes) -> None:
+        """Parse what has come, if anything was asked for."""
+        if not self._busy or self._complete:
+            self.close()
+            return
+        self.heard = True
+        try:
+            self._parser.feed(data)
+        except UpstreamError as error:
+            self._keep = False
+            if not self._complete:
+                self._fail(error)
+        if self._answer is not None and self._answer.status == 101:
+            self.transport.pause_reading()
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is at its end: that of the answer too, or before it."""
+        self._keep = False
+        origin = self._upstream.origin
+        closed = UpstreamTerminatedError(f"{origin} closed the connection before its answer was complete")
+        self._drain.fail(closed)
+        if self._answer is not None and self._until_close and exc is None and not self._complete and self._ended_well():
+            self.message_ended()
+        elif self._busy:
+            self._fail(closed)
+        self._parser.close()
+        self._pool.lost(self)
 
-def _url(upstream: Upstream, target: str) -> URL:
-    # The target goes in as a ready path: yarl would drop a `?` with nothing behind it.
-    return URL.build(scheme=upstream.scheme, host=upstream.host, port=upstream.port, path=target, encoded=True)
+    def pause_writing(self) -> None:
+        """The upstream does not keep up."""
+        self._drain.pause()
 
+    def resume_writing(self) -> None:
+        """The upstream takes more again."""
+        self._drain.resume()
 
-def _fields(request: Outbound, token: Secret) -> CIMultiDict[str]:
-    fields = CIMultiDict(request.headers)
-    fields["Authorization"] = f"Bearer {token.reveal()}"
-    return fields
+    # What the parser calls.
 
+    def head_received(self, head: ResponseHead) -> None:
+        """Hear that an answer begins."""
+        if self._complete:
+            self._keep = False
+            return
+        self._keep = self._keep and head.keep_alive
+        self._until_close = not head.delimited
+        self._answer = Answer(self, head)
+        if self._method == "HEAD":
+            self.message_ended()
+        self._wake()
 
-def _mapped(error: Exception, upstream: Upstream) -> RequestError:
-    """Give our error for a library's, whose text may hold what was sent."""
-    origin = upstream.origin
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return UpstreamCertificateError(f"the certificate of {origin} is not trusted")
-    if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
-        return UpstreamTlsError(f"TLS with {origin} failed")
-    if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno in (errno.EMFILE, errno.ENFILE):
-        return ProxyLimitError("the proxy has no file descriptors left: raise its limit (ulimit -n)")
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return UpstreamDnsError(f"the name of {origin} cannot be resolved")
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return UpstreamRefusedError(f"{origin} cannot be connected to")
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return UpstreamConnectTimeoutError(f"connecting to {origin} took too long")
-    if isinstance(error, TimeoutError):
-        return UpstreamReadTimeoutError(f"{origin} did not answer in time")
-    if isinstance(error, aiohttp.ClientResponseError | aiohttp.InvalidURL | aiohttp.http.HttpProcessingError):
-        return UpstreamProtocolError(f"the answer of {origin} is not HTTP that can be passed on")
-    return UpstreamTerminatedError(f"{origin} closed the connection before its answer was complete")
+    def body_received(self, data: bytes) -> None:
+        """Hear that it goes on."""
+        self.received += len(data)
+        if self._answer is None or self._complete:
+            self._keep = False
+        else:
+            self._answer.feed(data)
+
+    def message_ended(self) -> None:
+        """Hear that it is complete."""
+        if self._answer is not None:
+            self._answer.end()
+        self._complete = True
+
+    # One request.
+
+    def _begin(self, method: str) -> None:
+        if self._method == "HEAD":
+            self._parser.close()  # it may wait for a body
+            self._parser = self._new_parser()
+        self._method = method
+        self._busy = True
+        self._complete = self.heard = False
+
+    def _begun(self, *, wanted: bool) -> Answer:
+        """Give the answer whose head has come, or raise what came in its place. `wanted` is an upgrade."""
+        answer = self._answer
+        if answer is None or self._error is not None:
+            raise self._error or UpstreamTerminatedError()
+        if answer.status == 101:
+            if not wanted or not has_field(answer.headers, "upgrade"):
+                raise UpstreamProtocolError("the upstream switched protocols without being asked")
+            answer.upgraded = Upgraded(self.transport, self._parser.rest())
+        return answer
+
+    async def _send(self, body: Body) -> None:
+        """Send a body as its parts come."""
+        write, drained = self.transport.write, self._drain.drained
+        try:
+            async for data in body:
+                write(data if body.length is not None else chunk(data))
+                await drained()
+            if body.length is None:
+                write(LAST_CHUNK)
+        except RequestError as error:
+            self._fail(error)
+        else:
+            if self._waiting is not None:
+                self.times.head.start(self)
+
+    def _fail(self, error: RequestError) -> None:
+        """End the request: nobody can tell any more what the connection carries."""
+        self._keep = False
+        if self._answer is None:
+            self._error = self._error or error
+            self._wake()
+        else:
+            self._answer.fail(error)
+        self.transport.abort()
+
+    def _ended_well(self) -> bool:
+        """Tell whether the end was meant: with TLS it is told, and else may be anybody's (RFC 9112 section 9.8)."""
+        tls = self.transport.get_extra_info("ssl_object")
+        if tls is None:
+            return True
+        try:
+            tls.read(1)
+        except ssl.SSLZeroReturnError:
+            return True
+        except (ssl.SSLError, ValueError):
+            return False
+        return False
+
+    def _wake(self) -> None:
+        if self._waiting is not None:
+            if not self._waiting.done():
+                self._waiting.set_result(None)
+            self._waiting = None
+
+    def _new_parser(self) -> ResponseParser:
+        return ResponseParser(self, limit=self._limits.max_response_headers, count=self._limits.max_headers_count)
+
+    def hold(self, reading: bool) -> None:
+        """Read on, or read no more for now."""
+        if not self.transport.is_closing():
+            if reading:
+                self.transport.resume_reading()
+            else:
+                self.transport.pause_reading()
+
+    def read_late(self) -> RequestError:
+        """Say that the upstream was waited for too long."""
+        return UpstreamReadTimeoutError(f"{self._upstream.origin} did not answer in time")
+
+    def _send_late(self) -> RequestError:
+        return UpstreamSendTimeoutError(f"{self._upstream.origin} did not take the body in time")

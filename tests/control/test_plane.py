@@ -56,7 +56,8 @@ def health(name="a", record=None, *, unsaved=False, **fields):
 
 def core(*healths, store_trouble=""):
     """Give as much of a credential core as the application asks for."""
-    made: Any = SimpleNamespace(health=lambda: list(healths), store_trouble=store_trouble)
+    redeeming = SimpleNamespace(redeem=Redeeming())
+    made: Any = SimpleNamespace(health=lambda: list(healths), store_trouble=store_trouble, exchange=redeeming)
     return made
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from proxy.config import Limits
+from proxy.config import Limits, TlsFiles
 from proxy.credentials.core import open_core
 from proxy.credentials.health import State
 from proxy.credentials.record import Origin, Record, Tokens
@@ -26,11 +26,12 @@ from .conftest import NOW, credential
 
 @dataclass
 class Settings:
-    """The part of a configuration that the store needs."""
+    """The part of a configuration that the credential core needs."""
 
     store: Path
     limits: Limits
     credentials: dict[str, Any]
+    tls: TlsFiles = field(default_factory=TlsFiles)
 
 
 @pytest.fixture

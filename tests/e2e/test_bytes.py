@@ -286,8 +286,8 @@ async def test_http_1_0(gateway: Gateway, upstream: Upstream) -> None:
 
 
 async def test_header_that_is_no_utf_8(gateway: Gateway, upstream: Upstream) -> None:
-    """Its characters arrive, both ways; nothing of it is lost."""
+    """Its bytes arrive as they were sent, both ways (D2)."""
     upstream.script(reply(200, b'Content-Disposition: attachment; filename="caf\xe9"'))
     answer = await gateway.call("GET /t/a", b"X-Name: caf\xe9")
-    assert [b"caf\xc3\xa9"] == upstream.requests[0].values(b"x-name")
-    assert [b'attachment; filename="caf\xc3\xa9"'] == answer.values(b"content-disposition")
+    assert [b"caf\xe9"] == upstream.requests[0].values(b"x-name")
+    assert [b'attachment; filename="caf\xe9"'] == answer.values(b"content-disposition")

@@ -24,7 +24,7 @@ async def forwarded(bench, *arguments):
     response.close()
     assert [1] * len(bench.vendor.given) == bench.closed()
     assert 0 == bench.spool.used
-    return response.status, body, [request.target for request in bench.vendor.requests]
+    return response.status, body, bench.vendor.targets
 
 
 @pytest.mark.parametrize(

@@ -163,7 +163,7 @@ def test_cookie_fields(name):
 )
 def test_field_that_never_reaches_the_caller(name):
     """Hop-by-hop fields and those that speak for the vendor's own origin are left out in every spelling."""
-    assert [("A", "1")] == inbound([(name, "x"), ("A", "1"), (name, "y")])
+    assert ([("A", "1")], False) == inbound([(name, "x"), ("A", "1"), (name, "y")])
 
 
 def test_answer_fields_that_pass():
@@ -182,12 +182,18 @@ def test_answer_fields_that_pass():
         ("Server", "nginx"),
         ("Date", "x"),
     ]
-    assert fields == inbound(fields)
+    assert (fields, True) == inbound(fields)
 
 
 def test_answer_field_that_connection_names():
     """It goes no further."""
-    assert [("B", "2")] == inbound([("X-A", "1"), ("Connection", "close, x-a"), ("B", "2")])
+    assert ([("B", "2")], False) == inbound([("X-A", "1"), ("Connection", "close, x-a"), ("B", "2")])
+
+
+@pytest.mark.parametrize("name", ["Location", "content-location", "LINK", "Refresh", "Set-Cookie"])
+def test_answer_field_that_may_hold_a_link(name):
+    """It passes as it came, and is told of."""
+    assert ([(name, "/a"), ("B", "2")], True) == inbound([(name, "/a"), ("B", "2")])
 
 
 @pytest.mark.parametrize(

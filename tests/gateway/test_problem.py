@@ -49,7 +49,10 @@ ERRORS = [
 async def answered(error):
     """Give the status, the fields by name, and the fields of the body."""
     response = problem(error)
-    body = b"".join([chunk async for chunk in response.body])
+    assert response.body.ended
+    body = response.body.at_hand()
+    assert len(body) == response.length
+    assert b"" == await response.body.read()
     headers = dict(response.headers)
     assert len(headers) == len(response.headers)
     assert str(len(body)) == headers["Content-Length"]

@@ -13,7 +13,7 @@ ORGS = "/api/v2/orgs/"
 def place(target, base="", *, prefix="/a", orgs_path=ORGS, **provider):
     config = RouteConfig("acme", "acme", Upstream.parse(ORIGIN + base), prefix)
     route = make_route(config, CredentialConfig("acme", Provider(orgs_path=orgs_path, **provider)))
-    return RouteTable([route]).place("GET", target, ["localhost:8080"])
+    return RouteTable([route]).place("GET", target, "localhost:8080")
 
 
 def parts(target, base="", **more):
@@ -127,5 +127,5 @@ def test_readycloud():
     provider = presets()["readycloud"]
     config = RouteConfig("rc", "rc", Upstream.parse(provider.upstream), "/rc")
     table = RouteTable([make_route(config, CredentialConfig("rc", provider))])
-    found = table.place("GET", f"/rc{ORGS}@me/orders/?callback=f", [])
+    found = table.place("GET", f"/rc{ORGS}@me/orders/?callback=f", "")
     assert (ORGS, "/orders/?callback=f", True) == (found.target, found.after_org, found.jsonp)

@@ -21,7 +21,7 @@ def preset(name):
 
 
 def place(one, target, method="GET"):
-    return RouteTable([one]).place(method, target, ["localhost:8080"])
+    return RouteTable([one]).place(method, target, "localhost:8080")
 
 
 def onward(one, target, method="GET"):

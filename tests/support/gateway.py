@@ -7,15 +7,15 @@ shows. Each tells `stop` where it is, so that a test can hold or cancel a reques
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from proxy.config import LOOPBACK_ONLY, ORG_PK, CredentialConfig, RouteConfig, Upstream, presets
 from proxy.credentials.record import Snapshot
-from proxy.errors import CallerError, CredentialError, LoginRequiredError, RequestError, UpstreamTerminatedError
+from proxy.errors import CallerError, CredentialError, LoginRequiredError, RequestError
 from proxy.gateway.body import Spool
 from proxy.gateway.forward import Forwarder, Replay
-from proxy.gateway.message import Headers, Outbound, Request, Response, Trail
+from proxy.gateway.message import Headers, Outbound, Readable, Request, Response, Trail, Upgraded
 from proxy.gateway.routes import RouteTable, make_route
 from proxy.secret import Secret
 
@@ -37,27 +37,77 @@ class Stop:
 
 
 class Answer:
-    """A vendor's answer: a status, and chunks or the error that breaks it."""
+    """A vendor's answer: a status, and chunks or the error that breaks it. Its end comes with the last chunk."""
+
+    length: int | None = None
+    upgraded: Upgraded | None = None
 
     def __init__(self, status: int, *chunks: bytes | RequestError, headers: Headers = ()) -> None:
         self.status = status
         self.reason = "Reason"
         self.headers = headers
         self.left = list(chunks)
+        self.broken = False
         self.closed = 0
-        self.place = ""
+        self.place = "answer"
         self.stop = Stop()
+
+    @property
+    def ended(self) -> bool:
+        return not self.left and not self.broken
+
+    def at_hand(self) -> bytes:
+        assert not self.closed
+        return b""
 
     async def read(self) -> bytes:
         await self.stop(self.place)
         assert not self.closed
         item = self.left.pop(0) if self.left else b""
         if isinstance(item, RequestError):
+            self.broken = True
             raise item
         return item
 
     def close(self) -> None:
         self.closed += 1
+
+
+class Arriving:
+    """A caller's body: chunks that come one at a time, or the error that breaks it."""
+
+    ended = False
+    received = 0
+    error: RequestError | None = None
+
+    def __init__(self, stop: Stop, chunks: Iterable[bytes | CallerError]) -> None:
+        self.stop = stop
+        self.left = list(chunks)
+        self.reads = 0
+
+    def at_hand(self) -> bytes:
+        return b""
+
+    async def read(self) -> bytes:
+        self.reads += 1
+        await self.stop(f"body {self.reads}")
+        item = self.left.pop(0) if self.left else b""
+        if isinstance(item, CallerError):
+            raise item
+        self.ended = not item
+        self.received += len(item)
+        return item
+
+
+class There(Arriving):
+    """A caller's body that has come with its head."""
+
+    ended = True
+
+    def at_hand(self) -> bytes:
+        data = b"".join(item for item in self.left if isinstance(item, bytes))
+        self.left.clear()
+        return data
 
 
 class Vendor:
@@ -73,16 +123,15 @@ class Vendor:
         self.newest = 1
         self.given: list[Answer] = []
         self.requests: list[Outbound] = []
+        self.targets: list[str] = []  # of each sending: the same request may go out to another
         self.sent: list[tuple[int, bytes]] = []  # the token's generation, and the body as far as it was read
 
     async def __call__(self, request: Outbound, token: Secret) -> Answer:
         self.requests.append(request)
+        self.targets.append(request.target)
         await self.stop(f"send {len(self.requests)}")
         generation = int(token.reveal().removeprefix("token-"))
-        try:
-            self.sent.append((generation, await self._read(request)))
-        except CallerError:
-            raise UpstreamTerminatedError("the upload was broken off") from None
+        self.sent.append((generation, await self._read(request)))
         taken = generation == self.newest
         answer = self.answers.pop(0) if self.answers else Answer(200 if taken else 401, b"fine" if taken else INVALID)
         if isinstance(answer, RequestError):
@@ -174,7 +223,7 @@ class Bench:
             RouteConfig("readycloud", "acme", Upstream.parse(provider.upstream), "/rc"),
             RouteConfig("orders", "acme", Upstream.parse(orders), "/orders"),
         ]
-        self._forward = Forwarder(
+        self.take = Forwarder(
             RouteTable(make_route(route, CredentialConfig("acme", provider)) for route in routes),
             {"acme": self.credential},
             {"acme": self.organization},
@@ -189,31 +238,23 @@ class Bench:
         target: str = "/rc/api",
         *body: bytes | CallerError,
         length: int | None = None,
-        headers: Iterable[tuple[str, str]] = (("Host", "localhost"),),
+        headers: Headers = (("Host", "localhost"),),
         peer: str = "127.0.0.1",
+        there: bool = False,
     ) -> Response:
-        """Forward one request; it has a body if it has chunks or a length."""
-        left, count = list(body), 0
-
-        async def read() -> bytes:
-            nonlocal count
-            count += 1
-            await self.stop(f"body {count}")
-            item = left.pop(0) if left else b""
-            if isinstance(item, CallerError):
-                raise item
-            return item
-
+        """Forward one request; it has a body if it has chunks or a length, which may be `there` already."""
         has_body = bool(body) or length is not None
         self.trail = Trail()
-        return await self._forward(
+        return await self.take(
             Request(
                 method,
                 target,
                 list(headers),
+                host=next((value for name, value in headers if name.lower() == "host"), ""),
                 peer=peer,
                 length=length,
-                read=read if has_body else None,
+                has_body=has_body,
+                body=(There if there else Arriving)(self.stop, body) if has_body else None,
                 trail=self.trail,
             )
         )
@@ -223,6 +264,59 @@ class Bench:
         return [answer.closed for answer in self.vendor.given]
 
 
-async def whole(body: AsyncIterator[bytes]) -> bytes:
+async def whole(body: Readable) -> bytes:
     """Read a body to its end."""
-    return b"".join([chunk async for chunk in body])
+    parts = [body.at_hand()]
+    while not body.ended:
+        parts.append(await body.read())
+    return b"".join(parts)
+
+
+class Wire(asyncio.Transport):
+    """A connection without a socket: what was written to it, whether it is read, and how it ended."""
+
+    def __init__(self, *, half_closes: bool = True) -> None:
+        super().__init__()
+        self.protocol: asyncio.BaseProtocol | None = None
+        self.half_closes = half_closes
+        self.written = b""
+        self.held = 0  # bytes that the other side has not taken
+        self.reading = True
+        self.ends: list[str] = []
+        self.high: int | None = None
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self.protocol = protocol
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        self.high = high
+
+    def get_write_buffer_size(self) -> int:
+        return self.held
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written += data
+
+    def can_write_eof(self) -> bool:
+        return self.half_closes
+
+    def write_eof(self) -> None:
+        self.ends.append("eof")
+
+    def is_closing(self) -> bool:
+        return "close" in self.ends or "abort" in self.ends
+
+    def pause_reading(self) -> None:
+        assert self.reading
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+    def close(self) -> None:
+        if not self.is_closing():
+            self.ends.append("close")
+
+    def abort(self) -> None:
+        if "abort" not in self.ends:
+            self.ends.append("abort")

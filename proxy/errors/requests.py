@@ -1,30 +1,4 @@
-"""Every error of ours, one tree. Each holds its fields, builds its own text, and maps to one status or exit code.
-
-    BearerProxyError
-      ConfigError            the configuration cannot be used          exit 2
-      StoreError             the token store cannot be used            exit 1
-        StoreBusyError       another process holds it                  exit 1
-      ListenError            an address cannot be listened on          exit 1
-      SpoolError             request bodies cannot be kept on disk     exit 1
-      TokenFormatError       what was pasted holds no usable token     exit 1
-      SignInError            a sign-in did not come to its end         exit 1
-      RequestError           answered to a caller, with a status
-        CallerError          the caller's request                      4xx, 501
-        ShuttingDownError    the proxy is stopping                     503
-        ProxyLimitError      the proxy is at a limit of its own        503
-        CredentialError      no usable token                           503
-          NotConfiguredError   the configuration lacks something
-          LoginRequiredError   only a person can help
-          RenewalGuardedError  renewed too recently to renew again
-          RenewalDelayedError  renewal is backing off; Retry-After
-          OrganizationAmbiguousError  several organizations, none chosen
-          OrganizationMissingError    no organization
-        UpstreamError        the upstream did not answer               502, 504
-          OrganizationRefusedError    it does not list its organizations
-
-A text here never holds a token, a query value, or words of a library or a vendor.
-Proxy-Status error types are RFC 9209's (section 2.3).
-"""
+"""Errors that are answered to a caller: the caller's, the proxy's, the credential's and the upstream's."""
 
 from __future__ import annotations
 
@@ -32,47 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
+from .commands import BearerProxyError
+
 Side = Literal["caller", "proxy", "token endpoint", "upstream"]
-
-
-class BearerProxyError(Exception):
-    """The root. `exit_code` is what a command ends with."""
-
-    exit_code: ClassVar[int] = 1
-
-
-class ConfigError(BearerProxyError):
-    """The configuration has problems, each a line of its own."""
-
-    exit_code = 2
-
-    def __init__(self, problems: Sequence[object]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("\n".join(str(problem) for problem in problems))
-
-
-class StoreError(BearerProxyError):
-    """The token store cannot be used; nothing was changed in it."""
-
-
-class StoreBusyError(StoreError):
-    """Another process holds what is needed, and did not let go in time."""
-
-
-class ListenError(BearerProxyError):
-    """An address cannot be listened on."""
-
-
-class SpoolError(BearerProxyError):
-    """Request bodies cannot be kept on disk."""
-
-
-class TokenFormatError(BearerProxyError):
-    """A pasted text or an answer holds no usable token."""
-
-
-class SignInError(BearerProxyError):
-    """A sign-in did not come to its end; the tokens of before stay in force."""
 
 
 class RequestError(BearerProxyError):
@@ -136,6 +72,27 @@ class MethodNotAllowedError(CallerError):
     def __init__(self, description: str, allow: Sequence[str]) -> None:
         self.allow = tuple(sorted(allow))
         super().__init__(description)
+
+
+class RequestTimeoutError(CallerError):
+    """The caller began a request and did not go on."""
+
+    status = 408
+    error = "request_timeout"
+
+
+class ContentTooLargeError(CallerError):
+    """The request's body is longer than the configuration lets it be."""
+
+    status = 413
+    error = "content_too_large"
+
+
+class HeadTooLargeError(CallerError):
+    """The request's head is longer than the configuration lets it be."""
+
+    status = 431
+    error = "header_too_large"
 
 
 class MethodNotImplementedError(CallerError):
@@ -298,6 +255,13 @@ class UpstreamReadTimeoutError(UpstreamError):
     status = 504
     error = "upstream_timeout"
     proxy_error = "http_response_timeout"
+
+
+class EgressProxyError(UpstreamError):
+    """The forward proxy that the environment names cannot be used, or does not let us through to the upstream."""
+
+    error = "egress_proxy_failed"
+    proxy_error = "connection_refused"
 
 
 class OrganizationRefusedError(UpstreamError):

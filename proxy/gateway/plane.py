@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
+import logging
+import resource
 
 from ..config import Config
 from ..credentials.core import CredentialCore
@@ -12,12 +15,36 @@ from ..listen import accept_callers, close_listener, listener_tls, listening_nam
 from ..metrics import Levels, Metrics
 from .accesslog import open_access_log
 from .body import Spool
-from .connection import Connection
-from .dial import Dialer
 from .forward import Forwarder, Replay
 from .routes import MAIN, RouteTable, make_route
-from .sender import UpstreamSender
-from .server import Server
+from .transport.connection import Connection
+from .transport.dial import Dialer
+from .transport.sender import UpstreamSender
+from .transport.server import Server
+
+LOG = logging.getLogger("bearer_proxy.gateway")
+
+_FILES = resource.RLIMIT_NOFILE
+_RESERVED = 64  # file descriptors for the store, the listeners, exchanges and spooled bodies
+
+
+def callers_at_most(wanted: int, upstreams: int) -> int:
+    """Raise this process's limit of files as far as it goes; give how many callers fit in.
+
+    Each may need a connection to an upstream, of which there may be `upstreams`.
+    """
+    soft, hard = resource.getrlimit(_FILES)
+    needed = wanted + min(wanted, upstreams) + _RESERVED
+    if hard != resource.RLIM_INFINITY:
+        needed = min(needed, hard)
+    if soft == resource.RLIM_INFINITY:
+        return wanted
+    if soft < needed:
+        with contextlib.suppress(OSError, ValueError):  # the kernel's own limit is lower
+            resource.setrlimit(_FILES, (needed, hard))
+            soft = needed
+    room = soft - _RESERVED
+    return max(1, min(wanted, max(room // 2, room - upstreams)))
 
 
 class DataPlane:
@@ -48,7 +75,10 @@ class DataPlane:
             config.anonymous,
             Replay(self._spool, limits.body_buffer_size, limits.replay_limit),
         )
-        self._server = Server(forwarder, limits, self._log, self._metrics)
+        most = callers_at_most(limits.worker_connections, limits.max_connections)
+        if most < limits.worker_connections:
+            LOG.warning("the system allows files for %d callers at a time only: raise its limit (ulimit -n)", most)
+        self._server = Server(forwarder, limits, self._log, self._metrics, most)
         if self._metrics is not None:
             self._metrics.levels = self._levels
         own = {address for route in config.routes for address in route.listen}

@@ -17,7 +17,7 @@ import pytest
 import trustme
 
 from proxy.config import Upstream
-from proxy.gateway.dial import Dialer
+from proxy.gateway.transport.dial import Dialer
 
 try:
     import uvloop

@@ -11,10 +11,10 @@ import logging
 import time
 from typing import Protocol
 
-from ..errors import BadTargetError, MethodNotImplementedError, RequestError
+from ...errors import BadTargetError, MethodNotImplementedError, RequestError
+from ..message import Readable, Request, Response, Trail, Upgraded
+from ..problem import problem
 from .http1 import LAST_CHUNK, head_bytes
-from .message import Readable, Request, Response, Trail, Upgraded
-from .problem import problem
 from .server import Server
 from .stream import Drain
 from .tunnel import Tunnel

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..message import Field, Headers
+from ...message import Field, Headers
 
 
 def head_bytes(start: str, headers: Iterable[Field]) -> bytes:

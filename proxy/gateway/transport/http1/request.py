@@ -6,8 +6,8 @@ import re
 
 import httptools
 
-from ...errors import BadTargetError, CallerError, HeadTooLargeError, MethodNotImplementedError
-from ..message import Request
+from ....errors import BadTargetError, CallerError, HeadTooLargeError, MethodNotImplementedError
+from ...message import Request
 from .parser import MAX_LENGTH, Parser, Receiver
 
 _METHOD = re.compile(rb"[\r\n]*[A-Z][A-Z0-9_-]* ")

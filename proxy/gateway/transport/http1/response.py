@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import httptools
 
-from ...errors import UpstreamError, UpstreamProtocolError
-from ..message import Field
+from ....errors import UpstreamError, UpstreamProtocolError
+from ...message import Field
 from .parser import Parser, Receiver
 
 _NO_BODY = frozenset({204, 304})

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import functools
 
-from ..config import Limits, Upstream
-from ..errors import EgressProxyError, UpstreamTerminatedError
-from ..secret import Secret
+from ...config import Limits, Upstream
+from ...errors import EgressProxyError, UpstreamTerminatedError
+from ...secret import Secret
+from ..message import Field, Outbound
 from .deadlines import Deadlines
 from .dial import Dialer
 from .http1 import head_bytes
-from .message import Field, Outbound
 from .pool import Pool
 from .stream import Drain, Stream
 from .upstream import Answer, Times, UpstreamConnection

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 
+from ..message import Upgraded
 from .deadlines import Deadlines
-from .message import Upgraded
 
 
 class Tunnel:

@@ -20,7 +20,7 @@ from proxy.errors import (
     UpstreamDnsError,
     UpstreamTlsError,
 )
-from proxy.gateway.dial import Dialer
+from proxy.gateway.transport.dial import Dialer
 from tests.support.loops import (
     PATIENCE,
     Caller,

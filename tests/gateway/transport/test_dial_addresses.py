@@ -14,7 +14,7 @@ import pytest
 from proxy.config import TlsFiles, Upstream
 from proxy.egress import upstream_trust
 from proxy.errors import UpstreamRefusedError
-from proxy.gateway.dial import Dialer, Names, reach
+from proxy.gateway.transport.dial import Dialer, Names, reach
 from tests.support.loops import PATIENCE, Caller, deaf, echo, echoed, full, meaning, on_both_loops, serving, silent
 
 NAME = "api.vendor.example"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.gateway.deadlines import Deadlines
+from proxy.gateway.transport.deadlines import Deadlines
 
 SECONDS = 10.0
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from ..errors import RequestError
+from ...errors import RequestError
 from .deadlines import Deadlines
 
 HIGH = 256 << 10  # bytes that have come and were not read, from which on no more is read; and bytes not written yet

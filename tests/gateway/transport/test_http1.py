@@ -13,7 +13,7 @@ from proxy.errors import (
     RequestError,
     UpstreamProtocolError,
 )
-from proxy.gateway.http1 import LAST_CHUNK, RequestParser, ResponseParser, chunk, has_field, head_bytes
+from proxy.gateway.transport.http1 import LAST_CHUNK, RequestParser, ResponseParser, chunk, has_field, head_bytes
 
 LIMIT, COUNT = 400, 10
 REQUEST = b"POST / HTTP/1.1\r\nHost: h\r\n"

@@ -5,9 +5,9 @@ import itertools
 
 import pytest
 
-from proxy.gateway.deadlines import Deadlines
 from proxy.gateway.message import Upgraded
-from proxy.gateway.tunnel import Tunnel
+from proxy.gateway.transport.deadlines import Deadlines
+from proxy.gateway.transport.tunnel import Tunnel
 from tests.support.gateway import Wire
 
 CALLER, UPSTREAM = 0, 1

@@ -18,11 +18,11 @@ from proxy.errors import (
     RequestError,
     RequestTimeoutError,
 )
-from proxy.gateway.deadlines import Deadlines
-from proxy.gateway.inbox import Inbox
 from proxy.gateway.memo import Memo
 from proxy.gateway.message import Request
-from proxy.gateway.stream import HIGH, Stream
+from proxy.gateway.transport.deadlines import Deadlines
+from proxy.gateway.transport.inbox import Inbox
+from proxy.gateway.transport.stream import HIGH, Stream
 from tests.support.gateway import Wire, whole
 
 PIECE = 16 << 10

@@ -12,12 +12,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from ..config import Limits
-from ..errors import BadTargetError, ContentTooLargeError, RequestError, RequestTimeoutError
+from ...config import Limits
+from ...errors import BadTargetError, ContentTooLargeError, RequestError, RequestTimeoutError
+from ..memo import Memo
+from ..message import Arrived, Headers, Request
 from .deadlines import Deadlines
 from .http1 import RequestParser
-from .memo import Memo
-from .message import Arrived, Headers, Request
 from .stream import Stream
 
 _PIECE = 16 << 10  # bytes that are parsed at once: no more pipelined requests are held than fit in

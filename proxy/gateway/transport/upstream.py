@@ -14,8 +14,8 @@ import asyncio
 import ssl
 from dataclasses import dataclass
 
-from ..config import Limits, Upstream
-from ..errors import (
+from ...config import Limits, Upstream
+from ...errors import (
     RequestError,
     UpstreamError,
     UpstreamProtocolError,
@@ -23,9 +23,9 @@ from ..errors import (
     UpstreamSendTimeoutError,
     UpstreamTerminatedError,
 )
+from ..message import Body, Outbound, Upgraded
 from .deadlines import Deadlines
 from .http1 import LAST_CHUNK, ResponseHead, ResponseParser, chunk, has_field
-from .message import Body, Outbound, Upgraded
 from .pool import Pool
 from .stream import Drain, Stream
 

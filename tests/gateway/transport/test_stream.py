@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.errors import RequestTimeoutError, UpstreamTerminatedError
-from proxy.gateway.deadlines import Deadlines
-from proxy.gateway.stream import HIGH, Drain, Stream
+from proxy.gateway.transport.deadlines import Deadlines
+from proxy.gateway.transport.stream import HIGH, Drain, Stream
 from tests.support.gateway import Wire
 
 CUT = UpstreamTerminatedError("cut")

@@ -14,10 +14,10 @@ import asyncio
 import socket
 import struct
 
-from ..errors import ProxyLimitError, RequestError, RequestTimeoutError
+from ...errors import ProxyLimitError, RequestError, RequestTimeoutError
+from ..message import Request, Upgraded
 from .deadlines import Deadlines
 from .inbox import Inbox
-from .message import Request, Upgraded
 from .server import Member, Server
 from .stream import Drain
 from .turn import Turn

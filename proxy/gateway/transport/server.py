@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from ..config import Limits
-from ..metrics import Metrics
-from .accesslog import AccessLog
+from ...config import Limits
+from ...metrics import Metrics
+from ..accesslog import AccessLog
+from ..memo import Memo
+from ..message import Request, Response
 from .deadlines import Deadlines
 from .inbox import Known
-from .memo import Memo
-from .message import Request, Response
 from .stream import Drain, Stream
 from .tunnel import Tunnel
 
@@ -46,13 +46,16 @@ class Member(Protocol):
 
 
 class Server:
-    """Serves callers with `forward`. Make it inside a running loop; `stop` ends it."""
+    """Serves callers with `forward`, `most` connections at a time. Make it inside a running loop; `stop` ends it."""
 
-    def __init__(self, forward: Forward, limits: Limits, log: AccessLog | None, metrics: Metrics | None) -> None:
+    def __init__(
+        self, forward: Forward, limits: Limits, log: AccessLog | None, metrics: Metrics | None, most: int
+    ) -> None:
         self.forward = forward
         self.limits = limits
         self.log = log
         self.metrics = metrics
+        self._most = most
         self.known: Known = Memo()
         self.in_flight = 0
         self.stopping = False
@@ -71,7 +74,7 @@ class Server:
         self._members.add(member)
         if self.stopping:
             member.close()  # its TLS handshake was under way
-        if len(self._members) <= self.limits.worker_connections:
+        if len(self._members) <= self._most:
             return True
         idle = next((other for other in self.idle if other.spare), None)
         if idle is not None:

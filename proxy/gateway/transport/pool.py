@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Generic, Protocol, TypeVar
 
-from ..config import Limits
-from ..errors import ProxyLimitError
+from ...config import Limits
+from ...errors import ProxyLimitError
 from .deadlines import Deadlines
 
 

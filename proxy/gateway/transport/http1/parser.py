@@ -6,9 +6,9 @@ from typing import Any, Protocol
 
 import httptools
 
-from ...errors import CallerError, UpstreamError
-from ..memo import Lookup
-from ..message import Field
+from ....errors import CallerError, UpstreamError
+from ...memo import Lookup
+from ...message import Field
 
 MAX_LENGTH = (1 << 63) - 1  # bytes of a body that others can count too
 _SPECIAL = frozenset({"host", "content-length", "transfer-encoding", "expect", "upgrade"})

@@ -28,7 +28,7 @@ from proxy.errors import (
     UpstreamRefusedError,
     UpstreamTlsError,
 )
-from proxy.gateway.dial import Dialer, Early, reach
+from proxy.gateway.transport.dial import Dialer, Early, reach
 from tests.support.loops import (
     PATIENCE,
     Caller,

@@ -23,9 +23,9 @@ from typing import Any, TypeVar
 
 import aiohappyeyeballs
 
-from ..config import Upstream, is_loopback
-from ..egress import EgressProxy, egress_proxy, open_tunnel
-from ..errors import (
+from ...config import Upstream, is_loopback
+from ...egress import EgressProxy, egress_proxy, open_tunnel
+from ...errors import (
     EgressProxyError,
     ProxyLimitError,
     RequestError,
@@ -35,7 +35,7 @@ from ..errors import (
     UpstreamRefusedError,
     UpstreamTlsError,
 )
-from ..secret import Secret
+from ...secret import Secret
 
 P = TypeVar("P", bound=asyncio.Protocol)
 AddressInfo = tuple[Any, Any, int, str, tuple[Any, ...]]  # as getaddrinfo gives it

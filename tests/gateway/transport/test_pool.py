@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from proxy.config import Limits
 from proxy.errors import ProxyLimitError, UpstreamRefusedError
-from proxy.gateway.deadlines import Deadlines
-from proxy.gateway.pool import Pool
+from proxy.gateway.transport.deadlines import Deadlines
+from proxy.gateway.transport.pool import Pool
 
 
 class Connection:

@@ -9,13 +9,15 @@ import asyncio
 import contextlib
 import ctypes
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 from .config import Config
 from .control.plane import ControlPlane
 from .credentials.core import CredentialCore, open_core
+from .egress import Egress
+from .errors import EgressProxyError
 from .gateway.plane import DataPlane
 from .metrics import Metrics
 
@@ -46,6 +48,17 @@ def run(work: Coroutine[Any, Any, None]) -> None:
         runner.run(work)
 
 
+def _unusable_proxies(config: Config, egress: Egress) -> Iterator[str]:
+    """Say which variables of the environment name a proxy that no call can take."""
+    found = set()
+    for upstream in {str(route.upstream) for route in config.routes if route.upstream is not None}:
+        try:
+            egress.proxy(upstream)
+        except EgressProxyError as error:
+            found.add(error.description)
+    yield from sorted(found)
+
+
 @asynccontextmanager
 async def running(config: Config) -> AsyncIterator[CredentialCore]:
     """Run both planes while the context is open. Raises `StoreError` or `ListenError` before that."""
@@ -57,8 +70,7 @@ async def running(config: Config) -> AsyncIterator[CredentialCore]:
             await control.start()
             await data.start()
             core.start()
-            warning = core.store.permission_warning()
-            if warning:
+            for warning in filter(None, (core.store.permission_warning(), *_unusable_proxies(config, core.egress))):
                 LOG.warning("%s", warning)
             LOG.info("data plane on %s", ", ".join(data.listening))
             LOG.info("control plane on %s", ", ".join(control.listening) or "nothing: admin is null")

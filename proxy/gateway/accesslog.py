@@ -62,7 +62,7 @@ class AccessLog:
             self._turn(second)
         if method not in _METHODS:
             method = self._escaped(_plain(method[:20]))
-        path = _plain_path(target) or self._escaped(_shown(target))
+        path = _plain_path(target) or (self._escaped(_shown(target)) if target else "-")
         key = trail.route, trail.credential, trail.generation, trail.replayed, trail.error
         end = self._ends.get(key)
         if end is None:

@@ -52,6 +52,10 @@ class Spool:
             return os.dup(file.fileno())
 
 
+class PassOverError(RuntimeError):
+    """This pass over a body cannot go on: another has begun, or what it needs is not kept any more."""
+
+
 class WholeBody:
     """A body that came with its head and is small: it is at hand as often as it is asked for."""
 
@@ -126,7 +130,7 @@ class KeptBody:
         mine, position = self._pass, 0
         while True:
             if mine != self._pass or (position < self._size and not self._keeping):
-                raise RuntimeError("this pass over the body is over")
+                raise PassOverError("this pass over the body is over")
             chunk = self._kept(position) if position < self._size else await self._next(position)
             if not chunk:
                 return
@@ -193,7 +197,7 @@ class KeptBody:
         if position < len(self._buffer):
             return bytes(self._buffer[position : position + CHUNK])
         if self._file is None:
-            raise RuntimeError("this pass over the body is over")
+            raise PassOverError("this pass over the body is over")
         return os.pread(self._file, CHUNK, position - len(self._buffer))
 
     def _drop(self) -> None:

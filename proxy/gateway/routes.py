@@ -151,6 +151,7 @@ class RouteTable:
         elif not hostname(authority):
             raise BadTargetError("a request target with a scheme has a host too")
         host = hostname(authority)
+        host = host if (listener, host) in self._routes else ""  # what a caller makes up is not remembered
         way = self._ways.get((listener, host, path)) or self._way(listener, host, path)
         route = way.route
         if route.methods is not None and method not in route.methods:
@@ -183,7 +184,6 @@ class RouteTable:
 
     def _others(self, route: Route, listener: str, host: str) -> tuple[Mount, ...]:
         """Give where else a caller of a route reaches its upstream with its credential, longest base first."""
-        host = host if (listener, host) in self._routes else ""
         key = listener, host, route.name
         if key not in self._mounts:
             self._mounts[key] = self._find_others(route, listener, host)

@@ -46,6 +46,7 @@ class Connection(asyncio.Protocol):
         self._spoke = False  # something was sent since the caller closed its side
         self._lingers_until: float | None = None
         self._given_away = False
+        self._welcome = True  # there is room for it
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
@@ -56,6 +57,7 @@ class Connection(asyncio.Protocol):
         self.drain = Drain(self.transport, server.send_limit, _not_taken)
         self.inbox = Inbox(self.transport, server.limits, server.known, server.body_limit, self._ask)
         if not server.join(self):
+            self._welcome = False
             self.inbox.refuse(ProxyLimitError("the proxy has as many callers' connections as it may have"))
         self._task = asyncio.get_running_loop().create_task(self._serve())
 
@@ -63,7 +65,7 @@ class Connection(asyncio.Protocol):
         """Take what has come."""
         inbox = self.inbox
         if inbox.closed:
-            if self._lingers_until is not None:
+            if self._lingers_until is not None and self._welcome:
                 self._linger()
             return
         inbox.feed(data)
@@ -139,6 +141,8 @@ class Connection(asyncio.Protocol):
         if sock is not None and sock.family != socket.AF_UNIX and not self.transport.is_closing():
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self.transport.abort()
+        if self._given_away and asyncio.current_task() is not self._task:
+            self._task.cancel()  # and with it the tunnel
 
     def write(self, *data: bytes) -> None:
         """Send. Whoever sends much waits for `drain` between."""

@@ -170,12 +170,11 @@ class Inbox:
         """Hear that a request begins."""
         if self.closed:  # in the middle of what is being parsed
             return
-        if self._most and request.length is not None and request.length > self._most:
-            self.refuse(self._too_large())
-            return
         if request.has_body:
             wanted = self._ask if request.expects else None
             request.body = self._body = Stream(self._hold, self._body_limit, _not_sent, wanted)
+            if self._most and request.length is not None and request.length > self._most:
+                self.refuse(self._too_large())
         elif _changes_protocol(request):
             self._upgrading = True
         self._items.append(request)
@@ -206,7 +205,8 @@ class Inbox:
             if len(data) <= _PIECE:
                 self._parser.feed(data)
             else:
-                self._unparsed = self._parse_pieces(data)
+                rest = self._parse_pieces(data)
+                self._unparsed = b"" if self.closed else rest
         except RequestError as error:
             self.refuse(error)
             return

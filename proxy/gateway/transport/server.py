@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from itertools import islice
 from typing import Protocol
 
 from ...config import Limits
@@ -17,6 +18,9 @@ from .stream import Drain, Stream
 from .tunnel import Tunnel
 
 Forward = Callable[[Request], Awaitable[Response]]
+
+
+_LOOK = 64  # connections that are looked at for one that can give way
 
 
 class Member(Protocol):
@@ -66,6 +70,7 @@ class Server:
         self.send_limit: Deadlines[Drain] = Deadlines(limits.client_send_timeout, Drain.expire)
         self.lingering: Deadlines[Member] = Deadlines(limits.lingering_timeout, lambda member: member.lingered())
         self.tunnel_limit: Deadlines[Tunnel] = Deadlines(limits.tunnel_timeout, Tunnel.abort)
+        self.tunnel_stalled: Deadlines[Tunnel] = Deadlines(limits.client_send_timeout, Tunnel.abort)
         self._members: set[Member] = set()
         self._empty: asyncio.Future[None] | None = None
 
@@ -76,8 +81,9 @@ class Server:
             member.close()  # its TLS handshake was under way
         if len(self._members) <= self._most:
             return True
-        idle = next((other for other in self.idle if other.spare), None)
+        idle = next((other for other in islice(self.idle, _LOOK) if other.spare), None)
         if idle is not None:
+            self.idle.stop(idle)
             idle.close()
         return idle is not None
 
@@ -107,6 +113,7 @@ class Server:
         for deadlines in (self.idle, self.head_limit, self.body_limit, self.send_limit, self.lingering):
             deadlines.close()
         self.tunnel_limit.close()
+        self.tunnel_stalled.close()
 
     async def _left(self) -> None:
         """Wait until no connection is open."""

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from ...errors import RequestError
 from .deadlines import Deadlines
 
+_LEAST = 128  # bytes that a piece counts for, however small: there may be many
 HIGH = 256 << 10  # bytes that have come and were not read, from which on no more is read; and bytes not written yet
 
 
@@ -45,7 +46,7 @@ class Stream:
     def feed(self, data: bytes) -> None:
         """Take what has come."""
         self._chunks.append(data)
-        self._size += len(data)
+        self._size += max(len(data), _LEAST)
         self.received += len(data)
         if self._size >= HIGH and not self._holding:
             self._holding = True

@@ -12,10 +12,17 @@ from .deadlines import Deadlines
 
 
 class Tunnel:
-    """Joins a caller's connection with an upstream's. `sent` counts the bytes that went to the caller."""
+    """Joins a caller's connection with an upstream's. `sent` counts the bytes that went to the caller.
 
-    def __init__(self, caller: Upgraded, upstream: Upgraded, limit: Deadlines[Tunnel]) -> None:
+    It is over when nothing has gone through for as long as `limit` says, or one side has taken nothing for as long as
+    `stalled` says.
+    """
+
+    def __init__(
+        self, caller: Upgraded, upstream: Upgraded, limit: Deadlines[Tunnel], stalled: Deadlines[Tunnel]
+    ) -> None:
         self._limit = limit
+        self._stalled = stalled
         self._ended = asyncio.get_running_loop().create_future()
         self._open = 2
         self._ends = (_End(self, caller.transport), _End(self, upstream.transport))
@@ -34,7 +41,16 @@ class Tunnel:
             await self._ended
         finally:
             self._limit.stop(self)
+            self._stalled.stop(self)
             self.abort()
+
+    def stall(self) -> None:
+        """Hear that a side takes nothing for now."""
+        self._stalled.start(self)
+
+    def flow(self) -> None:
+        """Hear that it takes more again."""
+        self._stalled.stop(self)
 
     def moved(self) -> None:
         """Hear that something went through."""
@@ -43,6 +59,7 @@ class Tunnel:
     def lost(self) -> None:
         """Hear that a connection is closed."""
         self._open -= 1
+        self.stall()  # what the other side has not taken in time it will not take
         if not self._open and not self._ended.done():
             self._ended.set_result(None)
 
@@ -59,10 +76,13 @@ class _End(asyncio.Protocol):
         self.transport = transport
         self.received = 0
         self._tunnel = tunnel
+        self._ended = False  # it sends no more
+        self._peer: _End
         self._other: asyncio.Transport
 
     def join(self, other: _End, early: bytes) -> None:
         """Take the connection over. `early` came before that."""
+        self._peer = other
         self._other = other.transport
         self.transport.set_protocol(self)
         if early:
@@ -80,6 +100,9 @@ class _End(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Send the end on, and stay open for the other way, where the connection can be half closed."""
+        self._ended = True
+        if self._peer._ended:  # noqa: SLF001 - of the same class
+            return False  # nothing comes from either any more: closed, as the other will be
         if not self._other.is_closing() and self._other.can_write_eof() and self.transport.can_write_eof():
             self._other.write_eof()
             return True
@@ -87,11 +110,13 @@ class _End(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """This one takes no more: the other is not to be read."""
+        self._tunnel.stall()
         if not self._other.is_closing():
             self._other.pause_reading()
 
     def resume_writing(self) -> None:
         """This one takes more again."""
+        self._tunnel.flow()
         if not self._other.is_closing():
             self._other.resume_reading()
 

@@ -91,7 +91,7 @@ class Turn:
         try:
             await self._answer(problem(error), "", "1.1")
         finally:
-            self._tell("-", "-", 0)
+            self._tell("-", "", 0)
 
     async def _answer(self, response: Response, method: str, version: str) -> None:
         """Send a response, to its end or to a reset."""
@@ -164,7 +164,8 @@ class Turn:
     async def _tunnel(self, head: bytes, upgraded: Upgraded) -> None:
         """Carry bytes both ways until both sides are done."""
         self._caller.write(head)
-        tunnel = Tunnel(self._caller.give_away(), upgraded, self._caller.server.tunnel_limit)
+        server = self._caller.server
+        tunnel = Tunnel(self._caller.give_away(), upgraded, server.tunnel_limit, server.tunnel_stalled)
         try:
             await tunnel.carry()
         finally:

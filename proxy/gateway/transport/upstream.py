@@ -23,6 +23,7 @@ from ...errors import (
     UpstreamSendTimeoutError,
     UpstreamTerminatedError,
 )
+from ..body import PassOverError
 from ..message import Body, Outbound, Upgraded
 from .deadlines import Deadlines
 from .http1 import LAST_CHUNK, ResponseHead, ResponseParser, chunk, has_field
@@ -83,6 +84,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._pump: asyncio.Task[None] | None = None
         self._error: RequestError | None = None
         self._keep = True
+        self._sent = False  # all of the request's body is out
         self._complete = False  # the answer has come to its end
         self._until_close = False  # which is the connection's
 
@@ -113,10 +115,10 @@ class UpstreamConnection(asyncio.Protocol):
 
     def done(self) -> None:
         """Be done with the request: keep the connection for the next, or close it."""
-        if self._pump is not None and not self._pump.done():
+        if self._pump is not None:
             self._pump.cancel()
-            self._keep = False
-        self._pump = None
+            self._keep = self._keep and self._sent
+            self._pump = None
         kept = self._keep and self._complete
         self._busy = False
         self._answer = None
@@ -220,7 +222,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._parser = self._new_parser()
         self._method = method
         self._busy = True
-        self._complete = self.heard = False
+        self._complete = self.heard = self._sent = False
 
     def _begun(self, *, wanted: bool) -> Answer:
         """Give the answer whose head has come, or raise what came in its place. `wanted` is an upgrade."""
@@ -244,7 +246,10 @@ class UpstreamConnection(asyncio.Protocol):
                 write(LAST_CHUNK)
         except RequestError as error:
             self._fail(error)
+        except PassOverError:
+            pass  # the rest is not at hand any more: the connection is not kept
         else:
+            self._sent = True
             if self._waiting is not None:
                 self.times.head.start(self)
 

@@ -16,15 +16,16 @@ CALLER, UPSTREAM = 0, 1
 class Joined:
     """A tunnel between two connections that are played."""
 
-    def __init__(self, *, early=(b"", b""), half_closes=(True, True), closing=(False, False)):
+    def __init__(self, *, early=(b"", b""), half_closes=(True, True), closing=(False, False), stalled=60):
         self.wires = [Wire(half_closes=one) for one in half_closes]
         for wire, closed in zip(self.wires, closing, strict=True):
             wire.reading = False
             if closed:
                 wire.close()
         self.limit = Deadlines(60, Tunnel.abort)
+        self.stalled = Deadlines(stalled, Tunnel.abort)
         ends = [Upgraded(wire, data) for wire, data in zip(self.wires, early, strict=True)]
-        self.tunnel = Tunnel(ends[CALLER], ends[UPSTREAM], self.limit)
+        self.tunnel = Tunnel(ends[CALLER], ends[UPSTREAM], self.limit, self.stalled)
         self.task = asyncio.create_task(self.tunnel.carry())
 
     def says(self, side):
@@ -72,10 +73,10 @@ async def test_end_of_one_way(first):
     assert ["eof"] == joined.wires[1 - first].ends
     joined.says(1 - first).data_received(b"still")
     assert b"still" == joined.wires[first].written
-    assert joined.says(1 - first).eof_received()
-    assert ["eof"] == joined.wires[first].ends
-    for side in (CALLER, UPSTREAM):
-        joined.lose(side)
+    assert not joined.says(1 - first).eof_received()  # which closes this side, for nothing comes from either any more
+    joined.lose(1 - first)
+    assert ["close"] == joined.wires[first].ends
+    joined.lose(first)
     await joined.over()
 
 
@@ -172,3 +173,19 @@ async def test_cancelled():
     assert [["abort"], ["abort"], 0] == [*(wire.ends for wire in joined.wires), joined.limit.waiting]
     for each in (CALLER, UPSTREAM):
         joined.lose(each)
+
+
+@pytest.mark.parametrize("side", [CALLER, UPSTREAM])
+async def test_side_that_takes_nothing(side):
+    """Both connections are broken off when it has taken nothing for as long as it may."""
+    joined = Joined(stalled=0.02)
+    joined.says(side).pause_writing()
+    joined.says(side).resume_writing()
+    assert 0 == joined.stalled.waiting
+    joined.says(side).pause_writing()
+    async with asyncio.timeout(5):
+        while not all(wire.is_closing() for wire in joined.wires):
+            await asyncio.sleep(0.005)
+    for each in (CALLER, UPSTREAM):
+        joined.lose(each)
+    await joined.over()

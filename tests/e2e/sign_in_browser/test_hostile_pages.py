@@ -77,6 +77,7 @@ async def test_a_hostile_page_goes_there(here: Site, browser: Browser, evil: str
     await asyncio.to_thread(browser.fresh)  # it keeps nothing of that: it is another browser now
     await browser.open(here.url + "/")  # with a session of its own
     await browser.open(evil + "/")
+    await browser.until("return location.origin === arguments[0]", evil)  # what follows is that page's doing
     windows = len(await browser.windows())
     code = HARM[how].replace("TARGET", repr(here.url)).replace("STATE", repr(stolen if state == "stolen" else "x" * 43))
     await browser.script(code)

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from .config import Config
+from .config.changes import as_far_as_possible, check_change, needing_restart
 from .control.plane import ControlPlane
 from .credentials.core import CredentialCore, open_core
 from .egress import Egress
@@ -27,7 +28,6 @@ except ImportError:  # not for every platform
     uvloop = None  # type: ignore[assignment]
 
 LOG = logging.getLogger("bearer_proxy")
-
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc's names, mallopt(3)
 _KEPT, _LARGEST = 16 << 20, 1 << 20  # bytes of free memory that are kept, and of a block that is taken from it
@@ -59,8 +59,35 @@ def _unusable_proxies(config: Config, egress: Egress) -> Iterator[str]:
     yield from sorted(found)
 
 
+class Running:
+    """Both planes on one credential core, while they run."""
+
+    def __init__(self, config: Config, core: CredentialCore, data: DataPlane, control: ControlPlane) -> None:
+        self.core = core
+        self._started = self._config = config
+        self._data = data
+        self._control = control
+
+    async def reload(self, config: Config) -> None:
+        """Go on with another configuration, as far as that needs no restart. What needs one is logged.
+
+        Raises `ConfigError`, `StoreError` or `ListenError` where it cannot be used; then all goes on as before.
+        """
+        check_change(self._started, config)
+        waiting = [*needing_restart(self._started, config)]
+        config = as_far_as_possible(self._started, config)
+        tls = self._data.prepared_tls(config)
+        await self.core.reload(config)
+        self._data.reload(config, tls)
+        await self._control.reload(config)
+        self._config = config
+        if waiting:
+            LOG.warning("these take effect at the next start only: %s", ", ".join(waiting))
+        LOG.info("the configuration is read again")
+
+
 @asynccontextmanager
-async def running(config: Config) -> AsyncIterator[CredentialCore]:
+async def running(config: Config) -> AsyncIterator[Running]:
     """Run both planes while the context is open. Raises `StoreError` or `ListenError` before that."""
     async with open_core(config) as core:
         metrics = Metrics((route.name, route.credential) for route in config.routes) if config.admin else None
@@ -70,11 +97,19 @@ async def running(config: Config) -> AsyncIterator[CredentialCore]:
             await control.start()
             await data.start()
             core.start()
-            for warning in filter(None, (core.store.permission_warning(), *_unusable_proxies(config, core.egress))):
+            store = core.store
+            remains = (await store.encrypt_all()).remains
+            doubts = (
+                remains,
+                store.permission_warning(),
+                store.sharing_warning(),
+                *_unusable_proxies(config, core.egress),
+            )
+            for warning in filter(None, doubts):
                 LOG.warning("%s", warning)
             LOG.info("data plane on %s", ", ".join(data.listening))
             LOG.info("control plane on %s", ", ".join(control.listening) or "nothing: admin is null")
-            yield core
+            yield Running(config, core, data, control)
             LOG.info("stopping: requests and exchanges under way are finished first")
         finally:
             await core.rest()

@@ -1,7 +1,8 @@
 """Log lines: for a person by default, JSON by setting. What a line may say is decided where it is written.
 
 A record may carry `fields` (name → plain value) for the line, and in `shown` the names that its message tells already.
-Tracebacks are cut to their frames: the text of an exception from a library may hold what was sent.
+Tracebacks are cut to their frames: the text of an exception from a library may hold what was sent. The same goes for
+what nobody catches, once a command has called `tell_accidents`.
 
 Records are written at once. Lines of which there are too many for that are collected in `Lines`, which goes out before
 the next record does, and at the end of the process: what is read stands in the order in which it was logged.
@@ -15,11 +16,13 @@ import logging
 import os
 import select
 import sys
+import threading
 import traceback
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import TextIO
 
-_LIBRARIES = ("aiohttp", "asyncio")
+_LIBRARIES = ("aiohttp", "asyncio", "concurrent.futures")
 _FLUSH = 0.25  # seconds that a line waits for others
 _FULL = 32 << 10  # characters of lines that do not wait
 
@@ -37,6 +40,18 @@ def configure(log_format: str, level: str, stream: TextIO | None = None) -> None
         library.handlers[:] = [_WithoutText(handler)]
         library.setLevel(logging.ERROR)
         library.propagate = False
+
+
+def tell_accidents() -> None:
+    """Have this process log what nobody catches, in place of Python's own telling, which shows its words."""
+    sys.excepthook = _tell
+    threading.excepthook = lambda what: _tell(what.exc_type, what.exc_value, what.exc_traceback)
+    sys.unraisablehook = lambda what: _tell(what.exc_type, what.exc_value, what.exc_traceback)
+
+
+def _tell(kind: type[BaseException], error: BaseException | None, frames: TracebackType | None) -> None:
+    told = (kind, error or kind(), frames)
+    logging.getLogger("bearer_proxy").critical("not foreseen, and caught by nobody: %s", kind.__name__, exc_info=told)
 
 
 def lines() -> Lines:
@@ -103,6 +118,12 @@ class _Handler(logging.StreamHandler[TextIO]):
     def emit(self, record: logging.LogRecord) -> None:
         self.lines.flush()
         super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - `logging` calls it so
+        """Tell that a line could not be written, and where it comes from; `logging` itself would show its values."""
+        error = sys.exc_info()[0]
+        kind = "an error" if error is None else error.__name__
+        self.lines.add(f"a line is lost: {kind} ({record.pathname}:{record.lineno})\n")
 
     def flush(self) -> None:
         """Write what waits: `logging` calls this at the end of the process."""

@@ -47,14 +47,15 @@ class _Route:
 
     __slots__ = ("buckets", "credential", "name", "received", "requests", "seconds", "sent")
 
-    def __init__(self, name: str, credential: str) -> None:
+    def __init__(self, name: str, credential: str, before: _Route | None = None) -> None:
+        """Begin at 0; what is told by the route alone goes on from `before`."""
         self.name = name
         self.credential = credential
         self.requests: dict[tuple[str, int], int] = {}
-        self.buckets = [0] * len(_LE)
-        self.seconds = 0.0
-        self.sent = 0
-        self.received = 0
+        self.buckets: list[int] = [0] * len(_LE) if before is None else before.buckets
+        self.seconds: float = 0.0 if before is None else before.seconds
+        self.sent: int = 0 if before is None else before.sent
+        self.received: int = 0 if before is None else before.received
 
 
 class Metrics(Collector):
@@ -63,7 +64,15 @@ class Metrics(Collector):
     def __init__(self, routes: Iterable[tuple[str, str]], levels: Callable[[], Levels] = Levels) -> None:
         self.levels = levels
         self._nowhere = _Route("", "")
-        self._routes = {name: _Route(name, credential) for name, credential in routes}
+        self._routes: dict[str, _Route] = {}
+        self.add_routes(routes)
+
+    def add_routes(self, routes: Iterable[tuple[str, str]]) -> None:
+        """Count requests on further routes. Where a route's credential has changed, its requests count from 0 again."""
+        for name, credential in routes:
+            before = self._routes.get(name)
+            if before is None or before.credential != credential:
+                self._routes[name] = _Route(name, credential, before)
 
     def request(self, route: str, method: str, status: int, seconds: float, sent: int, received: int) -> None:
         """Count a request that is over. `sent` and `received` are bytes of bodies, to the caller and from it."""

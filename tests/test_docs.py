@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily
 
 from proxy.cli import _parser
 from proxy.config import load
-from proxy.config.model import ConfigFile, Credential, Provider, Route
+from proxy.config.model import Client, ConfigFile, Credential, Provider, Route
 from proxy.control.endpoints import OUTCOMES, CredentialFigures
 from proxy.credentials.health import State
 from proxy.metrics import Metrics
@@ -33,7 +33,7 @@ def test_yaml_in_the_readme(text: str, tmp_path: Path) -> None:
     load(tmp_path / "config.yaml", {})
 
 
-@pytest.mark.parametrize("model", [ConfigFile, Credential, Provider, Route])
+@pytest.mark.parametrize("model", [Client, ConfigFile, Credential, Provider, Route])
 def test_every_key_is_documented(model: type[ConfigFile]) -> None:
     """Each key that a configuration may have is named in the README."""
     assert [] == [key for key in model.model_fields if f"`{key}`" not in README]

@@ -1,6 +1,7 @@
 """The import law: rooms know each other one way only, the pure parts know no transport, and files are short.
 
-  cli → app → control, gateway, doctor → signin → credentials → listen, logs, metrics, egress → config → errors, secret
+  cli → app → control, gateway, doctor → signin → credentials → callers, listen, logs, metrics, egress → config
+      → errors, secret
 
 The sandbox stands apart: it imports nothing of ours, and only cli imports it.
 """
@@ -21,6 +22,7 @@ RANKS = {
     "doctor": 5,
     "signin": 4,
     "credentials": 3,
+    "callers": 2,
     "calling": 2,
     "listen": 2,
     "egress": 2,
@@ -31,7 +33,7 @@ RANKS = {
     "secret": 0,
     "": 0,  # proxy/__init__.py, which holds the version
 }
-PURE = ("target", "headers", "judge", "routes", "body", "problem", "forward", "message")
+PURE = ("target", "headers", "judge", "routes", "body", "problem", "forward", "message", "admission", "cors")
 TRANSPORTS = {"aiohttp", "yarl"}
 
 

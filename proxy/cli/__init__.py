@@ -7,22 +7,27 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from .. import __version__, logs
 from ..errors import BearerProxyError
-from . import demo, login, report, serve, tokens
+from . import demo, login, report, serve, store, tokens
 from .shared import Command
 
 CONFIG_VARIABLE = "BEARER_PROXY_CONFIG"
+
+Adder = Callable[..., argparse.ArgumentParser]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code."""
     options = _parser().parse_args(arguments)
+    _leave_no_core()
     logs.configure("text", "warning")  # before anything is logged: a library's words may hold what was sent
+    logs.tell_accidents()
     options.config = Path(getattr(options, "config", None) or os.environ.get(CONFIG_VARIABLE) or "config.yaml")
     try:
         return int(options.run(options))
@@ -40,6 +45,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
+def _leave_no_core() -> None:
+    """See that a crash leaves no core dump, which would hold tokens. Where a program takes them, 1 means none."""
+    hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    resource.setrlimit(resource.RLIMIT_CORE, (0 if hard == 0 else 1, hard))
+
+
 def _parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     shared.add_argument(
@@ -54,8 +65,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"bearer-proxy {__version__}")
     add = parser.add_subparsers(metavar="COMMAND", required=True).add_parser
 
-    def command(name: str, run: Command, text: str, *, configured: bool = True) -> argparse.ArgumentParser:
-        made = add(name, help=text, description=text, parents=[shared] if configured else [])
+    def command(
+        name: str, run: Command, text: str, *, configured: bool = True, under: Adder = add
+    ) -> argparse.ArgumentParser:
+        made = under(name, help=text, description=text, parents=[shared] if configured else [])
         made.set_defaults(run=run)
         return made
 
@@ -81,6 +94,13 @@ def _parser() -> argparse.ArgumentParser:
     report.add_json(command("status", report.status, "tell how every credential is, and what to do next"))
     report.add_doctor_options(
         command("doctor", report.doctor, "look at store, clock, network and each credential; say what to do next")
+    )
+    text = "change how tokens are kept"
+    below = add("store", help=text, description=text, parents=[shared]).add_subparsers(metavar="COMMAND", required=True)
+    store.add_rekey_options(
+        command(
+            "rekey", store.rekey, "encrypt all tokens with the first store_key, or decrypt them", under=below.add_parser
+        )
     )
     command("schema", serve.schema, "print the JSON Schema of config.yaml, for editors", configured=False)
     return parser

@@ -137,9 +137,9 @@ def demo(options: argparse.Namespace) -> int:
             path = folder / "config.yaml"
             path.write_text((_LISTENERS + _CONFIG).format(**names))
             config, _ = load(path, {})
-            async with app.running(config) as core:
+            async with app.running(config) as proxy:
                 for vendor in VENDORS:
-                    await core.put(vendor, read_pasted(json.dumps(vendors.grant(vendor))), Origin.LOGIN)
+                    await proxy.core.put(vendor, read_pasted(json.dumps(vendors.grant(vendor))), Origin.LOGIN)
                 print(_WELCOME.format(lifetime=lifetime, **names), flush=True)
                 await stop.wait()
 

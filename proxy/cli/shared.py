@@ -43,6 +43,8 @@ def on_signals(handler: Callable[[], None]) -> None:
 def configuration(options: argparse.Namespace, about: str | None = None) -> Config:
     """Load the configuration; its warnings, all or those about one credential, go to standard error."""
     config, warnings = load(options.config, os.environ)
+    for name in config.secret_variables:  # what this process starts, such as a browser, gets none of them
+        os.environ.pop(name, None)
     for warning in warnings:
         if about is None or warning.key == f"credentials.{about}":
             print(warning, file=sys.stderr)

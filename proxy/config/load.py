@@ -1,12 +1,11 @@
 """config.yaml → `Config`: the file read, each value validated, presets merged, and what ties keys together checked.
 
 Every problem is reported at once, at its line. Warnings do not fail. Only `load` does I/O, through `source.py`,
-and `exposure.py` for the certificate.
+and `certificate.py`.
 """
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,24 +13,29 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from ..errors import ConfigError
-from .model import ConfigFile, Credential, Provider, Route
+from .certificate import check_authorities
+from .model import Client, ConfigFile, Credential, Provider, Route
 from .providers import hint
 from .resolve import Resolver
 from .source import KeyPath, Problem, Source, read_source
 from .values import Config
 
+__all__ = ["LISTEN_VARIABLE", "STORE_VARIABLE", "check_authorities", "load", "schema"]
+
 LISTEN_VARIABLE = "BEARER_PROXY_LISTEN"
 STORE_VARIABLE = "BEARER_PROXY_STORE"
 
-_NOT_YET = {
-    "clients": "callers' keys are not enforced by this version: remove it, and admit callers with anonymous",
-    "hosts": "not enforced by this version: remove it",
-    "store_key": "tokens are not encrypted at rest by this version: remove it, and guard the store's folder",
+_MODELS: dict[str, type[BaseModel]] = {
+    "clients": Client,
+    "credentials": Credential,
+    "routes": Route,
+    "providers": Provider,
 }
 _EMPTY: dict[str | int, dict[str, str]] = {
     "credentials": {"provider": ""},
     "routes": {"credential": ""},
     "providers": {},
+    "clients": {},
 }
 _ROUNDS = 20  # each round drops what the last found bad; three are the most ever seen
 _MESSAGES = {
@@ -71,21 +75,6 @@ def load(path: Path, environ: Mapping[str, str]) -> tuple[Config, list[Problem]]
     return config, problems
 
 
-def check_authorities(path: Path) -> None:
-    """Raise ValueError where TLS cannot trust the certificates of a PEM file, saying why."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    try:
-        context.load_verify_locations(cafile=path)
-    except ssl.SSLError:
-        raise ValueError("this file holds no certificates in PEM form that can be read") from None
-    except FileNotFoundError:
-        raise ValueError("there is no such file") from None
-    except OSError as error:
-        raise ValueError(f"this file cannot be read: {error.strerror}") from None
-    if not context.cert_store_stats()["x509"]:
-        raise ValueError("this file holds no certificates")
-
-
 def schema() -> dict[str, Any]:
     """Give the JSON Schema of config.yaml."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **ConfigFile.model_json_schema()}
@@ -97,14 +86,7 @@ def _validate(source: Source, environ: Mapping[str, str]) -> ConfigFile:
         source.report((), "a configuration is a mapping of keys to values")
         return ConfigFile()
     # A section with everything in it commented out is null, and as good as absent; `admin: null` says something.
-    data: dict[Any, Any] = {
-        key: value
-        for key, value in source.data.items()
-        if key not in _NOT_YET and (value is not None or key == "admin")
-    }
-    for key, message in _NOT_YET.items():
-        if source.data.get(key):
-            source.report((key,), message)
+    data: dict[Any, Any] = {key: value for key, value in source.data.items() if value is not None or key == "admin"}
     listen = environ.get(LISTEN_VARIABLE)
     if listen:
         data["listen"] = listen.split(",")
@@ -155,6 +137,5 @@ def _message(item: Any, path: KeyPath) -> str:
 
 
 def _keys_at(path: KeyPath) -> list[str]:
-    models: dict[str, type[BaseModel]] = {"credentials": Credential, "routes": Route, "providers": Provider}
-    model = models.get(str(path[0]), ConfigFile) if path else ConfigFile
+    model = _MODELS.get(str(path[0]), ConfigFile) if path else ConfigFile
     return list(model.model_fields)

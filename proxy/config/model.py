@@ -1,193 +1,49 @@
 """What a person may write in config.yaml: one pydantic model a mapping, and so its JSON Schema.
 
-Validators here look at one value; what ties keys together is `load.py`'s. No message repeats a value.
-Names follow RFC 6749 for OAuth, and nginx's directives for time-outs and buffers.
+What a value looks like is told in `fields.py`; what ties keys together is `resolve.py`'s.
+Names follow RFC 6749 for OAuth, and nginx's directives for time-outs, buffers and addresses.
 """
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal
-from urllib.parse import unquote_to_bytes
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field
 
 from ..secret import Secret
-from .address import Address, Upstream
+from .address import Address
+from .fields import (
+    NULLABLE_TEXT_OR_LIST,
+    Addresses,
+    AdminAddresses,
+    Certificates,
+    Count,
+    Duration,
+    FileMode,
+    Hostname,
+    Hostnames,
+    Keys,
+    Methods,
+    Name,
+    OrgKey,
+    OrgsPath,
+    Origins,
+    Paths,
+    Prefix,
+    RedirectUri,
+    Scopes,
+    SecretText,
+    Size,
+    StoreKeys,
+    Switch,
+    Text,
+    Texts,
+    UpstreamUrl,
+    Url,
+    VerifyClient,
+)
 
-_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*(ms|s|m|h|d|)", re.ASCII)
-_SECONDS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_SIZE = re.compile(r"(\d{1,15})\s*([kmg]?)(?:i?b)?", re.IGNORECASE | re.ASCII)
-_BYTES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
-_METHOD = re.compile(r"[A-Z][A-Z0-9_-]*")
-_PREFIX = re.compile(r"/|(?:/[A-Za-z0-9._~!$&'()*+,=:@-]+)+")
-_HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\]")
-_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 section 3.3
 INTERACTIVE = ("authorization_code", "implicit")  # grants for which a person signs in in a browser
-OOB = "urn:ietf:wg:oauth:2.0:oob"  # a redirect to nowhere: the code is shown to the person, who copies it
-_URL_TEXT = re.compile(r"[\x21\x22\x24-\x7e]+")
-_ORG = re.compile(r"(?:[A-Za-z0-9._~-]|%[0-9A-Fa-f]{2}){1,128}")
-_NO_SEGMENT = re.compile(r"[/\\;\x00-\x1f\x7f]")
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
-
-
-def _duration(value: Any) -> float:
-    match = _DURATION.fullmatch(str(value).strip()) if not isinstance(value, bool) else None
-    if match is None:
-        raise ValueError("a duration is a number of seconds, or one with a unit: 500ms, 20s, 5m, 1h, 1d")
-    return float(match[1]) * _SECONDS[match[2]]
-
-
-def _size(value: Any) -> int:
-    match = _SIZE.fullmatch(str(value).strip()) if not isinstance(value, bool) else None
-    if match is None:
-        raise ValueError("a size is a number of bytes, or one with a unit: 64k, 16m, 1g")
-    return int(match[1]) * _BYTES[match[2].lower()]
-
-
-def _count(value: Any) -> int:
-    if isinstance(value, bool) or not str(value).strip().isdecimal() or len(str(value)) > 9:
-        raise ValueError("a count is a whole number")
-    return int(value)
-
-
-def _switch(value: Any) -> bool:
-    switched = {"on": True, "true": True, "off": False, "false": False}.get(str(value).strip().lower())
-    if switched is None:
-        raise ValueError("this is on or off")
-    return switched
-
-
-def _secret(value: Any) -> Secret:
-    value = _text(value)
-    if not isinstance(value, str):
-        raise ValueError("a secret is a text: put it in quotes")  # noqa: TRY004 - pydantic wants ValueError
-    text = value.strip()
-    if not text.isprintable():
-        raise ValueError("a secret has no control characters and no line breaks")
-    return Secret(text)
-
-
-def _addresses(value: Any) -> tuple[Address, ...]:
-    items = value if isinstance(value, list) else [value]
-    if not items or not all(isinstance(item, str) for item in items):
-        raise ValueError("an address is written host:port or unix:/path, or a list of such")
-    return tuple(Address.parse(item.strip()) for item in items)
-
-
-def _admin(value: Any) -> tuple[Address, ...]:
-    return () if value in (None, "") else _addresses(value)
-
-
-def _text(value: Any) -> Any:
-    """Take an empty value as an empty text; what is no text is pydantic's to refuse."""
-    return "" if value is None else value
-
-
-def _url(value: Any) -> str:
-    text = _upstream(value.partition("?")[0] if isinstance(value, str) else value)
-    if text and not _URL_TEXT.fullmatch(str(value).strip()):
-        raise ValueError("a URL is plain ASCII without blanks, and has no # here")
-    return text and str(value).strip()
-
-
-def _upstream(value: Any) -> str:
-    if not isinstance(_text(value), str):
-        raise ValueError("a URL is a text")  # noqa: TRY004 - pydantic wants ValueError
-    text = str(_text(value)).strip()
-    if text:
-        Upstream.parse(text)
-    return text
-
-
-def _redirect(value: Any) -> str:
-    text = str(_text(value)).strip()
-    if text in ("", OOB):
-        return text
-    if "#" in text:
-        raise ValueError("a redirect URI has no # (RFC 6749 section 3.1.2)")
-    return _url(text)
-
-
-def org_key(text: str) -> bool:
-    """Tell whether `text` can stand as one segment of a path, in the place of `{org_pk}`."""
-    if not _ORG.fullmatch(text):
-        return False
-    meant = unquote_to_bytes(text).decode("latin-1")
-    return meant.strip() not in ("", ".", "..") and not _NO_SEGMENT.search(meant)
-
-
-def _org(value: Any) -> str:
-    text = str(_text(value)).strip()
-    if text and not org_key(text):
-        raise ValueError("an Org ID is one segment of a path, without /")
-    return text
-
-
-def _orgs_path(value: Any) -> str:
-    if not value:
-        return ""
-    return _prefix(value).rstrip("/") + "/"
-
-
-def _prefix(value: Any) -> str:
-    if not isinstance(value, str) or not _PREFIX.fullmatch(value.rstrip("/") or value):
-        raise ValueError("a prefix is a path of whole segments, such as /readycloud, without %, ?, # or //")
-    prefix = value.rstrip("/") or "/"
-    if any(segment in (".", "..") for segment in prefix.split("/")):
-        raise ValueError("a prefix has no . or .. segment")
-    return prefix
-
-
-def _hostname(value: Any) -> str:
-    if not isinstance(value, str) or not _HOST.fullmatch(value):
-        raise ValueError("a host is a name without a port, such as readycloud.internal")
-    return value.lower()
-
-
-def _methods(value: Any) -> tuple[str, ...]:
-    items = value if isinstance(value, list) else [value]
-    if not items or not all(isinstance(item, str) and _METHOD.fullmatch(item.upper()) for item in items):
-        raise ValueError("methods is a list such as [GET, HEAD]")
-    return tuple(dict.fromkeys(item.upper() for item in items))
-
-
-def _scopes(value: Any) -> tuple[str, ...]:
-    items = re.split(r"[\s,]+", value.strip()) if isinstance(value, str) else value
-    if not isinstance(items, list) or not all(isinstance(i, str) and (_SCOPE.fullmatch(i) or not i) for i in items):
-        raise ValueError("scopes is a list of names, such as [order, company-read_only]")
-    return tuple(item for item in items if item)
-
-
-def _paths(value: Any) -> tuple[str, ...]:
-    items = value if isinstance(value, list) else [value]
-    return tuple(_prefix(item) for item in items)
-
-
-_TEXT_OR_NUMBER = WithJsonSchema({"type": ["string", "number"]})
-_TEXT = WithJsonSchema({"type": "string"})
-_TEXT_OR_LIST = WithJsonSchema({"type": ["string", "array"], "items": {"type": "string"}})
-_NULLABLE_TEXT_OR_LIST = WithJsonSchema({"type": ["string", "array", "null"], "items": {"type": "string"}})
-
-Duration = Annotated[float, BeforeValidator(_duration), _TEXT_OR_NUMBER]
-Size = Annotated[int, BeforeValidator(_size), _TEXT_OR_NUMBER]
-Count = Annotated[int, BeforeValidator(_count), _TEXT_OR_NUMBER]
-Switch = Annotated[bool, BeforeValidator(_switch), WithJsonSchema({"type": ["string", "boolean"]})]
-SecretText = Annotated[Secret, PlainValidator(_secret), WithJsonSchema({"type": ["string", "number", "null"]})]
-Text = Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": ["string", "number", "null"]})]
-Url = Annotated[str, BeforeValidator(_url), _TEXT]
-RedirectUri = Annotated[str, BeforeValidator(_redirect), _TEXT]
-OrgKey = Annotated[str, BeforeValidator(_org), _TEXT_OR_NUMBER]
-OrgsPath = Annotated[str, BeforeValidator(_orgs_path), _TEXT]
-UpstreamUrl = Annotated[str, BeforeValidator(_upstream), _TEXT]
-Addresses = Annotated[tuple[Address, ...], PlainValidator(_addresses), _TEXT_OR_LIST]
-AdminAddresses = Annotated[tuple[Address, ...], PlainValidator(_admin), _NULLABLE_TEXT_OR_LIST]
-Prefix = Annotated[str, BeforeValidator(_prefix), _TEXT]
-Hostname = Annotated[str, BeforeValidator(_hostname), _TEXT]
-Methods = Annotated[tuple[str, ...], PlainValidator(_methods), _TEXT_OR_LIST]
-Scopes = Annotated[tuple[str, ...], PlainValidator(_scopes), _TEXT_OR_LIST]
-Paths = Annotated[tuple[str, ...], PlainValidator(_paths), _TEXT_OR_LIST]
-Name = Annotated[str, Field(pattern=NAME)]
 
 
 class _Model(BaseModel):
@@ -249,6 +105,18 @@ class Route(_Model):
     credential: str
     upstream: UpstreamUrl | None = Field(None, description="at the provider's origin; default: the provider's")
     methods: Methods | None = Field(None, description="which methods pass; default: all")
+    allow_origins: Origins = Field((), description="origins whose pages may call this route (CORS), exactly")
+
+
+class Client(_Model):
+    """A caller that proves who it is, by a key or by a TLS client certificate."""
+
+    key: Keys = Field((), description="as it is, or sha256: and its hash; a list, so that keys can be replaced")
+    certificate: Certificates = Field(
+        (), description="a name in its certificate (subjectAltName, else CN), or sha256: and the fingerprint"
+    )
+    routes: Texts | None = Field(None, description="names of the routes that it may call; default: all")
+    methods: Methods | None = Field(None, description="which methods it may use; default: all")
 
 
 class ConfigFile(_Model):
@@ -264,9 +132,24 @@ class ConfigFile(_Model):
     admin_key: SecretText = Field(
         default_factory=lambda: Secret(""), description="opens the control plane; needed where admin is beyond loopback"
     )
+    hosts: Hostnames = Field((), description="further names that callers may use in Host")
     store: str = Field("sqlite:tokens.db", description="where tokens are kept, beside this file")
-    anonymous: Annotated[Any, _NULLABLE_TEXT_OR_LIST] = Field(
-        None, description="who may call without a key: loopback, any, or a list of networks"
+    store_key: StoreKeys = Field((), description="encrypts tokens at rest; of a list the first does, all decrypt")
+    clients: dict[Name, Client] = Field(default_factory=dict)
+    anonymous: Annotated[Any, NULLABLE_TEXT_OR_LIST] = Field(
+        None, description="who may call without a key: loopback, none, any, or a list of networks"
+    )
+    set_real_ip_from: Annotated[Any, NULLABLE_TEXT_OR_LIST] = Field(
+        None, description="networks, or unix:, of outer proxies that are believed about the caller's address"
+    )
+    real_ip_header: Literal["X-Forwarded-For", "X-Real-IP", "Forwarded"] = Field(
+        "X-Forwarded-For", description="the field in which they tell it"
+    )
+    socket_mode: FileMode = Field(
+        0o600, description="of unix sockets of the data plane", json_schema_extra={"default": "0600"}
+    )
+    socket_users: Texts | None = Field(
+        None, description="who may call over them, by name or id; default: whom the mode lets in"
     )
     credentials: dict[Name, Credential] = Field(default_factory=dict)
     routes: tuple[Route, ...] = ()
@@ -304,6 +187,10 @@ class ConfigFile(_Model):
     ca_file: str | None = Field(None, description="PEM file of further certificate authorities that upstreams may have")
     ssl_certificate: str | None = Field(None, description="PEM file for listeners marked ssl: certificate and chain")
     ssl_certificate_key: str | None = Field(None, description="PEM file of its key; default: in ssl_certificate too")
+    ssl_client_certificate: str | None = Field(None, description="PEM file of the authorities of callers' certificates")
+    ssl_verify_client: VerifyClient = Field(
+        "optional", description="on: callers need a certificate; optional: what they have is looked at"
+    )
     access_log: Switch = Field(default=True, description="on or off: a log line for each request")
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from .address import Address, Upstream, is_loopback
-from .model import OOB, Provider
+from .fields import OOB
+from .model import Provider
 
 CALLBACK = "/callback"
 _DEFAULT_PORT = 8081

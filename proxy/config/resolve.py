@@ -9,13 +9,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from .address import Upstream
-from .exposure import Listener, admitted, check_certificate, check_listeners
-from .model import INTERACTIVE, OOB, ConfigFile, Credential, Provider, Route
+from .callers import callers
+from .certificate import check_certificate
+from .fields import OOB
+from .listeners import Listener, check_listeners
+from .model import INTERACTIVE, ConfigFile, Credential, Provider, Route
 from .providers import extended, hint, presets
 from .redirect import default_redirect, redirect_to_send
 from .source import KeyPath, Source
 from .values import ORG_PK, Config, CredentialConfig, Limits, RouteConfig, TlsFiles
 
+_SECRETS = {"admin_key", "store_key", ("credentials", "client_secret"), ("clients", "key")}  # where secrets stand
 _IN_CLEAR = "http:// beyond loopback would send tokens in clear: use https://, or set insecure_http: true"
 
 
@@ -44,24 +48,25 @@ class Resolver:
         if any(address.tls for address in model.admin):
             self._source.report(("admin",), "the control plane speaks plain HTTP in this version: write it without ssl")
         data = [one for one in (*planes, *own) if one[0] != ("admin",)]
-        tls = TlsFiles(
-            *(
-                folder / name if name else None
-                for name in (model.ca_file, model.ssl_certificate, model.ssl_certificate_key)
-            )
-        )
+        files = (model.ca_file, model.ssl_certificate, model.ssl_certificate_key, model.ssl_client_certificate)
+        ca, certificate, key, client_ca = (folder / name if name else None for name in files)
+        verified = model.ssl_verify_client
+        tls = TlsFiles(ca, certificate, key, None if verified == "off" else client_ca, client_required=verified == "on")
         check_certificate(self._source, tls, data, self._listen_variable)
         store = self._store(folder)
+        found = tuple(route for _, route in routes)
         return Config(
             path=self._source.path,
             listen=model.listen,
             admin=model.admin,
             admin_key=model.admin_key,
+            store_keys=model.store_key,
+            secret_variables=frozenset(self._secret_variables()),
             store=store,
             spool_dir=folder / model.spool_dir if model.spool_dir else store.parent,
-            anonymous=admitted(self._source, model.anonymous, data, self._listen_variable),
+            callers=callers(self._source, model, found, data, self._listen_variable),
             credentials=credentials,
-            routes=tuple(route for _, route in routes),
+            routes=found,
             limits=Limits(
                 renewal_guard=model.renewal_guard,
                 exchange_timeout=model.exchange_timeout,
@@ -95,6 +100,12 @@ class Resolver:
             access_log=model.access_log,
             tls=tls,
         )
+
+    def _secret_variables(self) -> Iterator[str]:
+        """Name the variables of the environment that stand in values which nobody may see."""
+        for path, names in self._source.variables.items():
+            if path[0] in _SECRETS or (len(path) > 2 and (path[0], path[2]) in _SECRETS):
+                yield from names
 
     def _resolve_providers(self) -> None:
         entries = self._model.providers
@@ -185,6 +196,7 @@ class Resolver:
                 host=entry.host or "",
                 listen=listen,
                 methods=frozenset(entry.methods) if entry.methods else None,
+                allow_origins=frozenset(entry.allow_origins),
             )
             yield index, route
 

@@ -6,7 +6,10 @@ repeats a value: a value may be a secret that stands in the wrong place.
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +20,14 @@ import yaml
 KeyPath = tuple[str | int, ...]
 
 _REFERENCE = re.compile(r"\$(?P<escape>\$\{)|\$\{(?P<body>[^{}]*)\}")
+_WRITTEN = re.compile(r"""\$\{[^{}"'\\\r\n]*\}""")  # as it stands in a file; quotes and escapes are YAML's
+_SHIELD = 0xE000  # where Unicode has characters for private use
+_EMPTY_FILE = "${file:…:-}"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _QUOTED = re.compile(r"'[^']*'")
 _NAMES_A_VALUE = re.compile("alias|anchor|tag|directive")
 _DEEPEST, _MOST_NODES = 20, 100_000  # of a configuration that a person wrote
+_LONGEST = 1 << 20  # characters of a file that is one value
 _PLAIN_TAGS = tuple(f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "timestamp", "value", "merge"))
 
 
@@ -47,7 +54,7 @@ def dotted(path: KeyPath) -> str:
 
 @dataclass(slots=True)
 class Source:
-    """A configuration file as read: `data`, the line of each key path, and what was wrong on the way.
+    """A configuration file as read: `data`, the line and the variables of each key path, and what was wrong.
 
     Checking goes by stages. What one stage found wrong is left out of the next, and so are the problems that would
     only follow from it: a later report at the same key, above it or below it is dropped.
@@ -56,6 +63,7 @@ class Source:
     path: Path
     data: Any = None
     lines: dict[KeyPath, int] = field(default_factory=dict)
+    variables: dict[KeyPath, set[str]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     _current: set[KeyPath] = field(default_factory=set)
     _settled: set[KeyPath] = field(default_factory=set)
@@ -95,7 +103,7 @@ def read_source(path: Path, environ: Mapping[str, str]) -> Source:
         source.report((), f"cannot be read: {reason}")
         return source
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        root = yaml.compose(_WRITTEN.sub(_shielded, text), Loader=_Loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         what = getattr(error, "problem", None) or "this is not YAML"
@@ -109,6 +117,24 @@ def read_source(path: Path, environ: Mapping[str, str]) -> Source:
     value = None if root is None else _Walk(source, environ).value(root, ())
     source.data = {} if value is None else value
     return source
+
+
+def _shielded(reference: re.Match[str]) -> str:
+    """Write `${…}` so that YAML reads it as text, in a flow mapping too, where braces and commas mean something."""
+    return "".join(chr(_SHIELD + ord(one)) if " " <= one <= "~" else one for one in reference[0])
+
+
+def _unshielded(text: str) -> str:
+    return "".join(chr(ord(one) - _SHIELD) if _SHIELD + 0x20 <= ord(one) < _SHIELD + 0x7F else one for one in text)
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads YAML in which references were shielded."""
+
+    def compose_scalar_node(self, anchor: Any) -> yaml.ScalarNode:
+        node = super().compose_scalar_node(anchor)
+        node.value = _unshielded(node.value)
+        return node
 
 
 class _Walk:
@@ -222,6 +248,8 @@ class _Walk:
         if not _NAME.fullmatch(name):
             self._source.report(path, "not a variable's name in ${…}: use ${NAME}, ${NAME:-default} or ${file:PATH}")
             return ""
+        if path:
+            self._source.variables.setdefault(path, set()).add(name)
         value = self._environ.get(name)
         if has_default:
             return value or default
@@ -232,8 +260,12 @@ class _Walk:
 
     def _file(self, name: str, default: str | None, path: KeyPath) -> str:
         file = self._source.path.parent / name
+        name = name if name.isprintable() else "of that name"
         try:
-            return file.read_text(encoding="utf-8").rstrip("\r\n")
+            value = _value_in(file)
+            if value or default is not None:
+                return value or default or ""
+            self._source.report(path, f"the file {name} is empty: write {_EMPTY_FILE} if it may be")
         except FileNotFoundError:
             if default is not None:
                 return default
@@ -242,6 +274,21 @@ class _Walk:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
             self._source.report(path, f"the file {name} cannot be read: {reason}")
         return ""
+
+
+def _value_in(file: Path) -> str:
+    """Read a file less its last line breaks; nothing of what may never end, such as a pipe that nobody writes to."""
+
+    def opened(path: str, flags: int) -> int:
+        return os.open(path, flags | os.O_NONBLOCK)
+
+    with open(file, encoding="utf-8-sig", opener=opened) as stream:
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
+        text = stream.read(_LONGEST + 1)
+    if len(text) > _LONGEST:
+        raise OSError(errno.EFBIG, "it is too long for a value")
+    return text.rstrip("\r\n")
 
 
 def _is_text(value: str) -> bool:

@@ -6,11 +6,13 @@ It flows down from the composition root. Nothing here reads a file or the enviro
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..secret import Secret
 from .address import Address, Network, Upstream
+from .fields import KeyHash
 from .model import Provider
 
 ORG_PK = "{org_pk}"  # in a route's upstream: the organization that the credential's grant belongs to
@@ -18,19 +20,26 @@ ORG_PK = "{org_pk}"  # in a route's upstream: the organization that the credenti
 
 @dataclass(frozen=True, slots=True)
 class Anonymous:
-    """Who may call without a key: callers from `networks`; None lets everybody."""
+    """Who may call without a key: callers from `networks` (None: everybody), over unix sockets those where `unix`."""
 
     networks: tuple[Network, ...] | None
+    unix: bool = True
 
-    def admits(self, peer: str) -> bool:
-        """Tell whether a caller at IP address `peer` (empty for a unix socket) may call."""
-        if self.networks is None or not peer:
-            return True
-        address = ipaddress.ip_address(peer.partition("%")[0])
-        address = getattr(address, "ipv4_mapped", None) or address
-        return any(address in network for network in self.networks)
+    def admits(self, address: str) -> bool:
+        """Tell whether a caller at an IP address, empty for a unix socket, may call."""
+        if not address:
+            return self.unix
+        return self.networks is None or is_in(address, self.networks)
 
 
+def is_in(address: str, networks: Iterable[Network]) -> bool:
+    """Tell whether an IP address, with or without a zone, lies in one of `networks`."""
+    found = ipaddress.ip_address(address.partition("%")[0])
+    found = getattr(found, "ipv4_mapped", None) or found
+    return any(found in network for network in networks)
+
+
+NOBODY = Anonymous((), unix=False)
 LOOPBACK_ONLY = Anonymous((ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128")))
 EVERYBODY = Anonymous(None)
 
@@ -61,6 +70,46 @@ class RouteConfig:
     host: str = ""
     listen: tuple[Address, ...] = ()
     methods: frozenset[str] | None = None
+    allow_origins: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class ClientConfig:
+    """A caller that proves who it is. `routes` are names; None for `routes` or `methods` means all."""
+
+    name: str
+    keys: tuple[KeyHash, ...] = ()
+    certificates: tuple[str, ...] = ()
+    routes: frozenset[str] | None = None
+    methods: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RealIp:
+    """Which outer proxies are believed about a caller's address: by `networks`, or over `unix`, in field `header`."""
+
+    networks: tuple[Network, ...] = ()
+    unix: bool = False
+    header: str = "x-forwarded-for"
+
+
+@dataclass(frozen=True, slots=True)
+class SocketAccess:
+    """Who may call over unix sockets: a file mode, and user ids (None: whom the mode lets in)."""
+
+    mode: int = 0o600
+    users: frozenset[int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Callers:
+    """Who may call the data plane. `hosts` are further names by which both planes are known, in lower case."""
+
+    clients: tuple[ClientConfig, ...] = ()
+    anonymous: Anonymous = LOOPBACK_ONLY
+    hosts: frozenset[str] = frozenset()
+    real_ip: RealIp = RealIp()
+    socket: SocketAccess = SocketAccess()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,27 +146,34 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """PEM files: `ca` of further authorities for upstreams, `certificate` and `key` for listeners marked ssl."""
+    """PEM files: `ca` of further authorities for upstreams, `certificate` and `key` for listeners marked ssl.
+
+    `client_ca` is of the authorities of callers' certificates, which callers must have if `client_required`.
+    """
 
     ca: Path | None = None
     certificate: Path | None = None
     key: Path | None = None
+    client_ca: Path | None = None
+    client_required: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Everything that a command needs to know."""
+    """Everything that a command needs to know. `secret_variables` are of the environment, and hold secrets."""
 
     path: Path
     listen: tuple[Address, ...]
     admin: tuple[Address, ...]
     store: Path
     spool_dir: Path
-    anonymous: Anonymous
+    callers: Callers
     credentials: dict[str, CredentialConfig]
     routes: tuple[RouteConfig, ...]
     limits: Limits
     admin_key: Secret = field(default_factory=lambda: Secret(""))
+    store_keys: tuple[Secret, ...] = ()
+    secret_variables: frozenset[str] = frozenset()
     log_format: str = "text"
     log_level: str = "info"
     access_log: bool = True

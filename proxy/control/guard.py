@@ -1,17 +1,19 @@
 """Who gets an answer from the control plane: the middleware before every handler, and the fields on every answer.
 
-    Host             a loopback name, the very address that was reached, what we listen on, or a redirect URI's host:
-                     no other, against DNS rebinding
     Origin           our own or none; Sec-Fetch-Site same-origin or none. Else 403, but for a navigation to / and
                      /callback, where a person may come from anywhere
-    admin_key        where one is set: as Bearer, or as Basic password; not for /healthz, /readyz and /callback
+    admin_key        where one is set: as Bearer, or as Basic password; not for /healthz, /readyz and /callback. Wrong
+                     ones are slowed: 429
+    Host             without the key: a name of ours (`callers.browsers`), a redirect URI's host among them
 
 A unix socket has no names to check: no browser reaches it.
 """
 
 from __future__ import annotations
 
-import base64
+import hashlib
+import hmac
+import math
 import re
 import secrets
 from collections.abc import Iterable
@@ -20,7 +22,10 @@ from urllib.parse import urlsplit
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
-from ..config import Config, is_loopback
+from ..callers.browsers import is_foreign, is_ours, listened_names
+from ..callers.guesses import Guesses
+from ..callers.keys import given_digests
+from ..config import Config
 from ..secret import Secret
 
 NONCE = web.RequestKey("nonce", str)
@@ -32,23 +37,35 @@ _KEY_WANTED = {hdrs.WWW_AUTHENTICATE: 'Basic realm="bearer-proxy", charset="UTF-
 
 def host_names(config: Config) -> frozenset[str]:
     """Give the names, beside loopback's, under which the control plane is known."""
-    listening = {address.host for address in config.admin if address.host != "*"}
     redirects = {urlsplit(one.redirect_uri).hostname or "" for one in config.credentials.values()}
-    return frozenset(name.lower() for name in listening | redirects if name)
+    return listened_names(config.admin) | config.callers.hosts | {name.lower() for name in redirects if name}
 
 
 def guard(names: Iterable[str], admin_key: Secret) -> Middleware:
     """Give the middleware that refuses what the module's docstring does not admit."""
     known = frozenset(names)
+    digest = hashlib.sha256(admin_key.reveal().encode()).digest() if admin_key else b""
+    guesses = Guesses()
 
     @web.middleware
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
         request[NONCE] = secrets.token_urlsafe(16)
-        if _by_tcp(request) and not _host_is_ours(request, known):
-            raise web.HTTPForbidden(text="this is not a name of bearer-proxy's control plane: use 127.0.0.1\n")
         if _from_elsewhere(request):
             raise web.HTTPForbidden(text="a page of another origin may not do this\n")
-        if admin_key and request.path not in _OPEN and not _key_fits(request, admin_key):
+        address = request.remote or ""
+        fields = request.headers.getall(hdrs.AUTHORIZATION, [])
+        given = given_digests(value.encode("utf-8", "surrogateescape") for value in fields)
+        wait = guesses.wait(address, given) if digest and given else 0
+        keyed = not wait and any(hmac.compare_digest(one, digest) for one in given)
+        if keyed:
+            guesses.right(address, digest)
+        elif _by_tcp(request) and not _host_is_ours(request, known):
+            raise web.HTTPForbidden(text="this is not a name of bearer-proxy's control plane: use 127.0.0.1\n")
+        elif digest and request.path not in _OPEN:
+            if wait:
+                later = {hdrs.RETRY_AFTER: str(math.ceil(wait))}
+                raise web.HTTPTooManyRequests(text="too many wrong keys: try again later\n", headers=later)
+            guesses.wrong(address, len(given))
             raise web.HTTPUnauthorized(text="this needs the admin_key\n", headers=_KEY_WANTED)
         return await handler(request)
 
@@ -92,7 +109,7 @@ def host_name(request: web.Request) -> str:
 def _host_is_ours(request: web.Request, known: frozenset[str]) -> bool:
     name = host_name(request)
     reached = request.transport.get_extra_info("sockname") if request.transport is not None else None
-    return bool(name) and (is_loopback(name) or name in known or (reached is not None and name == reached[0]))
+    return is_ours(name, known, "" if reached is None else reached[0])
 
 
 def _by_tcp(request: web.Request) -> bool:
@@ -107,21 +124,5 @@ def _from_elsewhere(request: web.Request) -> bool:
         and fetched.get("Sec-Fetch-Mode") == "navigate"
         and fetched.get("Sec-Fetch-Dest") == "document"
     )
-    if fetched.get("Sec-Fetch-Site", "none") not in ("same-origin", "none") and not arriving:
-        return True
-    origins = fetched.getall(hdrs.ORIGIN, [])
-    own = fetched.get(hdrs.HOST, "").lower()
-    return any(origin.lower() not in (f"http://{own}", f"https://{own}") for origin in origins) and not arriving
-
-
-def _key_fits(request: web.Request, admin_key: Secret) -> bool:
-    scheme, _, given = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-    given = given.strip()
-    if scheme.lower() == "basic":
-        try:
-            given = base64.b64decode(given, validate=True).decode().partition(":")[2]
-        except ValueError:
-            return False
-    elif scheme.lower() != "bearer":
-        return False
-    return Secret(given) == admin_key
+    origins, sites = fetched.getall(hdrs.ORIGIN, []), fetched.getall("Sec-Fetch-Site", [])
+    return not arriving and is_foreign(origins, sites, request.scheme, fetched.get(hdrs.HOST, ""))

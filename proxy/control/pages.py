@@ -33,9 +33,9 @@ from .session import CSRF_FIELD, Sessions
 Action = Callable[[web.Request, CredentialConfig, str], Awaitable[web.StreamResponse]]
 
 
-def add_pages(app: web.Application, config: Config, core: CredentialCore, sign_in: SignIn) -> None:
+def add_pages(app: web.Application, config: Config, core: CredentialCore, sign_in: SignIn, sessions: Sessions) -> None:
     """Serve the pages, and the callback."""
-    pages = _Pages(config, core, sign_in)
+    pages = _Pages(config, core, sign_in, sessions)
     app.router.add_get("/", pages.all)
     app.router.add_get("/login/{name}", pages.login)
     for path, action in (
@@ -52,11 +52,11 @@ def add_pages(app: web.Application, config: Config, core: CredentialCore, sign_i
 class _Pages:
     """The handlers."""
 
-    def __init__(self, config: Config, core: CredentialCore, sign_in: SignIn) -> None:
+    def __init__(self, config: Config, core: CredentialCore, sign_in: SignIn, sessions: Sessions) -> None:
         self._config = config
         self._core = core
         self._sign_in = sign_in
-        self._sessions = Sessions()
+        self._sessions = sessions
 
     async def all(self, request: web.Request) -> web.Response:
         now = time.time()

@@ -20,14 +20,14 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from urllib.parse import parse_qsl
 
 from ..config import Provider
-from ..secret import Secret
+from ..secret import Secret, repeats
 from .record import Tokens, TroubleKind
 
 MAX_ANSWER = 1 << 20  # bytes
@@ -104,8 +104,18 @@ def outcome_word(outcome: Outcome) -> str:
     return "unavailable" if isinstance(outcome, Passing) else type(outcome).__name__.lower()
 
 
-def read_answer(status: int, headers: Mapping[str, str], body: bytes, provider: Provider, now: float) -> Outcome:
-    """Decide what a complete answer of a token endpoint means. `headers` compares names without case."""
+def read_answer(
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    provider: Provider,
+    now: float,
+    sent: Sequence[Secret] = (),
+) -> Outcome:
+    """Decide what a complete answer of a token endpoint means. `headers` compares names without case.
+
+    `sent` are the secrets of the request: what of the answer is shown has none of them in it.
+    """
     if status in (502, 504):
         return Uncertain(f"a gateway before the token endpoint answered {status}")
     if status == 429 or status >= 500:
@@ -114,7 +124,7 @@ def read_answer(status: int, headers: Mapping[str, str], body: bytes, provider: 
     if 200 <= status < 300:
         if fields is None:
             return Uncertain("the token endpoint's answer cannot be read")
-        tokens = tokens_in(fields)
+        tokens = tokens_in(fields, sent)
         if tokens.access_token is not None:
             return Granted(tokens)
         if tokens.refresh_token is not None or tokens.spent:
@@ -160,17 +170,19 @@ def read_fields(body: bytes) -> Mapping[str, object] | None:
     return dict(pairs) or None
 
 
-def tokens_in(fields: Mapping[str, object]) -> Tokens:
-    """Give what of `fields` can be used as tokens, which may be nothing."""
+def tokens_in(fields: Mapping[str, object], sent: Sequence[Secret] = ()) -> Tokens:
+    """Give what of `fields` can be used as tokens, which may be nothing. A scope that repeats a secret is none."""
     access, refresh, scope = (fields.get(key) for key in ("access_token", "refresh_token", "scope"))
     new = str(refresh) if isinstance(refresh, str | int) and not isinstance(refresh, bool) and refresh else ""
     new = "" if any("\ud800" <= character <= "\udfff" for character in new) else new  # no request could carry it
+    own = [Secret(text) for text in (access, new) if isinstance(text, str)]
+    shown = isinstance(scope, str) and scope.isprintable() and not repeats(scope, (*sent, *own))
     return Tokens(
         access_token=Secret(access) if isinstance(access, str) and _B64TOKEN.fullmatch(access) else None,
         refresh_token=Secret(new) if new else None,
         spent=bool(refresh) and not new,
         expires_in=read_lifetime(fields.get("expires_in")),
-        scope=scope if isinstance(scope, str) and scope.isprintable() else "",
+        scope=str(scope) if shown else "",
     )
 
 

@@ -67,29 +67,44 @@ class CredentialCore:
         endpoint = TokenEndpoint(config.limits.exchange_timeout, egress, clock=clock)
         self.exchange = CountedExchanges(endpoint)
         self._clock = clock
-        turns: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(_AHEAD_AT_ONCE))
-        self._keepers = {
-            name: Keeper(
-                credential, store, self.exchange, config.limits, clock=clock, turns=turns[credential.provider.token_url]
-            )
-            for name, credential in config.credentials.items()
-        }
-        ask = OrgsEndpoint(config.limits.exchange_timeout, egress)
-        self._organizations = {
-            name: Organization(keeper, ask, clock=clock)
-            for name, keeper in self._keepers.items()
-            if keeper.config.provider.orgs_path
-        }
+        self._limits = config.limits
+        self._turns: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(_AHEAD_AT_ONCE))
+        self._keepers = {name: self._made_keeper(credential) for name, credential in config.credentials.items()}
+        self._ask = OrgsEndpoint(config.limits.exchange_timeout, egress)
+        self._organizations: dict[str, Organization] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._find_organizations()
         self._listener: asyncio.Task[None] | None = None
+        self._heard = -1  # the version of the store of which every keeper knows
         self._changes: set[asyncio.Task[Record]] = set()
+
+    async def reload(self, config: Config) -> None:
+        """Go on with another configuration's credentials. One that is gone finishes what is under way (T3).
+
+        Raises `StoreError`, and then changed nothing.
+        """
+        added = [self._made_keeper(one) for name, one in config.credentials.items() if name not in self._keepers]
+        await self.store.use_keys(config.store_keys)
+        for keeper in added:
+            await keeper.load()
+        await self.store.encrypt_all()
+        for name in self._keepers.keys() - config.credentials.keys():
+            self._leave(self._keepers.pop(name), self._organizations.pop(name, None))
+        for name, keeper in self._keepers.items():
+            keeper.reconfigure(config.credentials[name])
+        for keeper in added:
+            self._keepers[keeper.config.name] = keeper
+            keeper.start()
+        self._heard = -1  # others may have stored something since these were read
+        self._find_organizations()
 
     def keeper(self, name: str) -> Keeper:
         """Give the keeper of a credential that the configuration names."""
         return self._keepers[name]
 
     def organizations(self) -> Mapping[str, Organization]:
-        """Give the organization of each credential whose provider has such."""
-        return self._organizations
+        """Give the organization of each credential whose provider has such, as of now."""
+        return self._organizations.copy()
 
     def health(self) -> list[Health]:
         """Tell how every credential is."""
@@ -145,13 +160,42 @@ class CredentialCore:
         if self._changes:
             await asyncio.wait(self._changes)
         await asyncio.gather(*(organization.stop() for organization in self._organizations.values()))
-        ends = await asyncio.gather(*(keeper.stop() for keeper in self._keepers.values()), return_exceptions=True)
+        stops = (keeper.stop() for keeper in self._keepers.values())
+        ends = await asyncio.gather(*stops, *self._leaving, return_exceptions=True)
         for failure in filter(None, ends):
             raise failure
 
     async def rest(self) -> None:
         """Begin no more renewals ahead of time; requests under way still get what they need."""
         await asyncio.gather(*(keeper.rest() for keeper in self._keepers.values()))
+
+    def _made_keeper(self, credential: CredentialConfig) -> Keeper:
+        turns = self._turns[credential.provider.token_url]
+        return Keeper(credential, self.store, self.exchange, self._limits, clock=self._clock, turns=turns)
+
+    def _find_organizations(self) -> None:
+        """Have an organization for each credential whose provider has such."""
+        for name, keeper in self._keepers.items():
+            if keeper.config.provider.orgs_path and name not in self._organizations:
+                self._organizations[name] = Organization(keeper, self._ask, clock=self._clock)
+
+    def _leave(self, keeper: Keeper, organization: Organization | None) -> None:
+        """Stop a credential that the configuration names no more."""
+
+        async def stop() -> None:
+            if organization is not None:
+                await organization.stop()
+            await keeper.stop()
+
+        task = asyncio.create_task(stop(), name=f"stop {keeper.config.name}")
+        self._leaving.add(task)
+        task.add_done_callback(self._left)
+
+    def _left(self, task: asyncio.Task[None]) -> None:
+        self._leaving.discard(task)
+        self._heard = -1  # it may be named again by now, and another keeper not know what this one has stored
+        if not task.cancelled() and task.exception() is not None:
+            LOG.error("%s", task.exception())
 
     async def _owned(self, change: Coroutine[Any, Any, Record]) -> Record:
         """Run a change in a task of ours: whoever asked for it may go away, and the lock must outlast the write."""
@@ -176,7 +220,7 @@ class CredentialCore:
                         LOG.error("ALARM: the new tokens of %s are not saved yet: %s", name, error)
                     told = True
                 await asyncio.sleep(_SAVE_AGAIN)
-        await self.keeper(name).look_again()
+        await self._tell(name)
         return record
 
     def _accepted(self, before: Record, tokens: Tokens, origin: Origin) -> Record:
@@ -186,25 +230,32 @@ class CredentialCore:
         async with self.store.lock(name):
             record = change(await self.store.read(name))
             await self.store.write(record)
-        await self.keeper(name).look_again()
+        await self._tell(name)
         return record
+
+    async def _tell(self, name: str) -> None:
+        """Have the keeper of a credential see what is stored, unless the configuration names it no more."""
+        keeper = self._keepers.get(name)
+        if keeper is not None:
+            await keeper.look_again()
 
     async def _listen(self) -> None:
         """Read again what another process has changed; while the store is down, say so and go on trying."""
-        seen = -1
         while True:
             try:
                 version = await self.store.version()
-                if version != seen:
-                    for keeper in self._keepers.values():
+                if version != self._heard:
+                    self._heard = version
+                    for keeper in [*self._keepers.values()]:  # a reload may come between
                         await keeper.look_again()
-                    seen = version
                 self.store_trouble = ""
             except StoreError as error:
+                self._heard = -1
                 if not self.store_trouble:
                     LOG.error("%s", error)
                 self.store_trouble = str(error)
             except Exception as error:  # noqa: BLE001 - whatever it is, listening must go on
+                self._heard = -1
                 LOG.error("what another process has stored could not be read: %s", type(error).__name__)
             await asyncio.sleep(_LISTEN_EVERY)
 
@@ -218,7 +269,7 @@ async def open_core(
     Raises `StoreError`, or `ConfigError` where `ca_file` has become unusable.
     """
     egress = Egress.of(config.tls, environ)
-    store = await Store.open(config.store)
+    store = await Store.open(config.store, config.store_keys)
     try:
         core = CredentialCore(config, store, egress, clock=clock)
         await core.load()

@@ -105,13 +105,13 @@ class TokenEndpoint:
 
     async def __call__(self, credential: CredentialConfig, refresh_token: Secret | None) -> Outcome:
         """Make one exchange and give its outcome, whatever happens but cancellation."""
-        return await self._answer(build_request(credential, refresh_token), credential)
+        return await self._answer(build_request(credential, refresh_token), credential, refresh_token or Secret(""))
 
     async def redeem(self, credential: CredentialConfig, code: Code) -> Outcome:
         """Exchange a code for tokens and give the outcome, whatever happens but cancellation."""
-        return await self._answer(build_code_request(credential, code), credential)
+        return await self._answer(build_code_request(credential, code), credential, code.code, code.verifier)
 
-    async def _answer(self, request: TokenRequest, credential: CredentialConfig) -> Outcome:
+    async def _answer(self, request: TokenRequest, credential: CredentialConfig, *sent: Secret) -> Outcome:
         call = _Call(request, self._egress)
         try:
             async with asyncio.timeout(self._timeout):
@@ -124,7 +124,8 @@ class TokenEndpoint:
             return call.failed(call.why(error))
         if body is None:
             return Uncertain("the token endpoint's answer is too long")
-        return read_answer(status, headers, body, credential.provider, self._clock())
+        secrets = credential.client_secret, *sent
+        return read_answer(status, headers, body, credential.provider, self._clock(), secrets)
 
 
 class _Call:

@@ -63,11 +63,9 @@ class Keeper:
         self.config = config
         self.replays: Counter[bool] = Counter()
         self._terms = Terms.of(config, limits.renewal_guard)
-        self._store = store
-        self._exchange = exchange
+        self._store, self._exchange = store, exchange
         self._lock_timeout = limits.exchange_timeout + _LOCK_GRACE
-        self._clock = clock
-        self._chance = chance
+        self._clock, self._chance = clock, chance
         self._record = Record(name=config.name)
         self._given: tuple[Record | None, Snapshot] = None, Snapshot(config.name, 0, Secret(""))
         self._lock: CredentialLock = store.lock(config.name)
@@ -84,6 +82,12 @@ class Keeper:
     async def load(self) -> None:
         """Read the record. Raises `StoreError`."""
         self._record = await self._store.read(self.config.name)
+
+    def reconfigure(self, config: CredentialConfig) -> None:
+        """Go on with another configuration of this credential; what refused its client before is void then (T6)."""
+        self.config, self._terms = config, replace(Terms.of(config, self._terms.guard), forgiven=self._terms.forgiven)
+        self._given = None, self._given[1]  # it may be allowed no more
+        self._changed.set()
 
     def start(self) -> None:
         """Begin to renew ahead of time (T9). A client that was refused before is tried again (T6)."""
@@ -174,7 +178,7 @@ class Keeper:
     async def stop(self) -> None:
         """Let an exchange under way finish and be saved; give up saving only after a last try (T3)."""
         self._stopping = True
-        await _cancelled(self._ahead)
+        await self.rest()
         if self._flight is not None:
             await asyncio.wait([self._flight])
         try:
@@ -185,7 +189,9 @@ class Keeper:
 
     async def rest(self) -> None:
         """Begin no more renewals ahead of time."""
-        await _cancelled(self._ahead)
+        if self._ahead is not None:
+            self._ahead.cancel()
+            await asyncio.wait([self._ahead])
 
     async def _obtain(self, rejected: int | None) -> Snapshot:
         """Decide on the record at hand; while the decision is to exchange, wait for one and decide again."""
@@ -246,23 +252,25 @@ class Keeper:
         if not self._saver.pending:
             self._adopt(await self._store.read(self.config.name))
         before = self._record
-        by_refresh_token = self._terms.renew == "refresh_token"
+        config, terms = self.config, self._terms  # a reload may bring others
+        by_refresh_token = terms.renew == "refresh_token"
         if not wanted(before) or (by_refresh_token and before.refresh_token is None):
             return
         if by_refresh_token:
             await self._store.write(policy.marked(before, self._clock()))
         started = time.monotonic()
-        outcome = await self._exchange(self.config, before.refresh_token if by_refresh_token else None)
+        outcome = await self._exchange(config, before.refresh_token if by_refresh_token else None)
         seen = self._record
-        record = self._after(outcome, replace(before, guard=seen.guard, org_pk=seen.org_pk))
+        record = self._after(outcome, replace(before, guard=seen.guard, org_pk=seen.org_pk), terms)
         self._log(outcome, record, round((time.monotonic() - started) * 1000))
         await self._saver.save(record)
         found = self._record.org_pk  # perhaps while that was saved
         self._adopt(record)
         self.belongs_to(record.generation, found)
 
-    def _after(self, outcome: Outcome, before: Record) -> Record:
-        return policy.after(outcome, before, self._terms, self._clock(), self._chance())
+    def _after(self, outcome: Outcome, before: Record, terms: Terms | None = None) -> Record:
+        """Decide what an outcome means under the terms of its exchange; a reload may have brought others."""
+        return policy.after(outcome, before, terms or self._terms, self._clock(), self._chance())
 
     def _latest(self) -> Record | None:
         return self._record if self._under_way() is None else None
@@ -300,10 +308,3 @@ class Keeper:
         name, word = self.config.name, outcome_word(outcome)
         fields = {"credential": name, "outcome": word, "generation": record.generation, "milliseconds": milliseconds}
         LOG.log(level, "exchange for %s: %s%s", name, word, reason, extra={"fields": fields})
-
-
-async def _cancelled(task: asyncio.Task[None] | None) -> None:
-    """Cancel a task of ours and wait until it is over."""
-    if task is not None:
-        task.cancel()
-        await asyncio.wait([task])

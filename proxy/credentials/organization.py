@@ -58,7 +58,6 @@ class Organization:
         self._keeper = keeper
         self._ask = ask
         self._clock = clock
-        self._chosen = keeper.config.org_pk
         self._flight: asyncio.Task[RequestError | None] | None = None
         self._doubted_at: float | None = None
         self._refused: tuple[int, float, RequestError] | None = None  # generation, when, what the vendor said
@@ -66,8 +65,9 @@ class Organization:
 
     async def current(self) -> str:
         """Give the key of the organization, for one segment of a path. Raises the `RequestError` that says why not."""
-        if self._chosen:
-            return self._chosen
+        chosen = self._keeper.config.org_pk
+        if chosen:
+            return chosen
         for _ in range(_TRIES):
             generation, key = self._keeper.grant
             flight = self._under_way()
@@ -83,7 +83,8 @@ class Organization:
 
     def doubt(self, key: str) -> None:
         """Hear that a request to the organization `key` was answered 403 or 404."""
-        if self._chosen or self._stopping or self._under_way() is not None or key != self._keeper.grant[1]:
+        chosen = self._keeper.config.org_pk
+        if chosen or self._stopping or self._under_way() is not None or key != self._keeper.grant[1]:
             return
         now = self._clock()
         if self._doubted_at is None or not 0 <= now - self._doubted_at < AGAIN:
@@ -144,7 +145,7 @@ class Organization:
         else:
             keeper.worked(token.generation)
         try:
-            key = sole(*answer, keeper.config.name)
+            key = sole(*answer, keeper.config.name, (token.token, keeper.config.client_secret))
         except _LASTING as error:
             self._refused = (token.generation, self._clock(), error)
             raise

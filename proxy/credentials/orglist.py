@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import aiohttp
@@ -43,7 +43,7 @@ from ..errors import (
     UpstreamTerminatedError,
     UpstreamTlsError,
 )
-from ..secret import Secret
+from ..secret import Secret, repeats
 
 Ask = Callable[[CredentialConfig, Secret], Awaitable[tuple[int, bytes]]]
 
@@ -97,16 +97,19 @@ def rejects(status: int, body: bytes) -> bool:
     return isinstance(value, dict) and value.get("error") == "invalid_token"
 
 
-def sole(status: int, body: bytes, credential: str) -> str:
-    """Give the key of the one organization that an answer lists. Raises the `RequestError` that says why not."""
+def sole(status: int, body: bytes, credential: str, secrets: Sequence[Secret] = ()) -> str:
+    """Give the key of the one organization that an answer lists. Raises the `RequestError` that says why not.
+
+    A name or a key that repeats one of `secrets` is none.
+    """
     if not 200 <= status < 300:
         raise _refusal(status, credential)
     value = _json(body)
     results = value.get("results") if isinstance(value, dict) else None
     if not isinstance(value, dict) or not isinstance(results, list):
         raise UpstreamError(f"the vendor's list of the organizations of {credential} cannot be read")
-    named = {key: _name(one) for one in results if (key := _key(one))}
-    unread = sum(not _key(one) for one in results)
+    named = {key: _name(one, secrets) for one in results if (key := _key(one, secrets))}
+    unread = sum(not _key(one, secrets) for one in results)
     if results and not named:
         raise UpstreamError(f"no organization in the vendor's list for {credential} has a key that can be read")
     if not named:
@@ -139,18 +142,19 @@ def _refusal(status: int, credential: str) -> RequestError:
     )
 
 
-def _key(one: object) -> str:
+def _key(one: object, secrets: Sequence[Secret]) -> str:
     """Give the last segment of an organization's `url`, or nothing where it is no key."""
     url = one.get("url") if isinstance(one, dict) else None
     if not isinstance(url, str):
         return ""
     key = re.split("[?#]", url, maxsplit=1)[0].removesuffix("/").rpartition("/")[2]
-    return key if org_key(key) else ""
+    return key if org_key(key) and not repeats(key, secrets) else ""
 
 
-def _name(one: dict[str, object]) -> str:
+def _name(one: dict[str, object], secrets: Sequence[Secret]) -> str:
     name = one.get("name")
     text = "".join(character for character in name if character.isprintable()) if isinstance(name, str) else ""
+    text = "" if repeats(text, secrets) else text
     return text if len(text) <= _LONGEST_NAME else text[: _LONGEST_NAME - 1] + "…"
 
 

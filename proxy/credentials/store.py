@@ -1,38 +1,45 @@
 """Where tokens are kept: one SQLite file, written durably, and a lock for each credential beside it.
 
-A write returns when the change is committed and synced (WAL, `synchronous=FULL`). What the file itself is like is
-`storefile.py`'s. Knows nothing of what records mean.
+A write returns when the change is committed and synced (WAL, `synchronous=FULL`). Tokens are sealed by the keys that
+the store was opened with; what these cannot open is never written over, nor is a row put beside it, even where
+another process has changed the key meanwhile. What the file itself is like is `storefile.py`'s, what a row is like
+`rows.py`'s. Knows nothing of what records mean.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
 import sqlite3
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import StoreError
 from ..secret import Secret
+from . import rows
+from .cipher import Cipher
 from .lock import CredentialLock
-from .record import Origin, Record, Trouble, TroubleKind
-from .storefile import open_file
+from .mounts import shared_file_system
+from .record import Record
+from .storefile import open_file, sweep, to_be_swept, transaction
 
 T = TypeVar("T")
 
-_TROUBLE = tuple(field.name for field in fields(Trouble))
-_PLAIN = tuple(field.name for field in fields(Record) if field.name != "trouble")
-_COLUMNS = (*_PLAIN, *(f"trouble_{name}" for name in _TROUBLE))
-_WRITE = (
-    f"INSERT INTO credential ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))}) "  # noqa: S608 - our names
-    f"ON CONFLICT (name) DO UPDATE SET {', '.join(f'{column} = excluded.{column}' for column in _COLUMNS[1:])}"
-)
-_READ = f"SELECT {', '.join(_COLUMNS)} FROM credential"  # noqa: S608 - our own column names
+_LOST = "if it is lost, move the file away and sign in again"
+
+
+@dataclass(frozen=True, slots=True)
+class Recast:
+    """What was encrypted or decrypted: how many tokens of each credential. `remains` is a warning, or nothing."""
+
+    tokens: Mapping[str, int] = field(default_factory=dict)
+    remains: str = ""
 
 
 class Store:
@@ -42,31 +49,30 @@ class Store:
         self.path = path  # resolved once open: locks lie beside the file itself, whatever link led to it
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._connection: sqlite3.Connection | None = None
+        self._cipher = Cipher()
         self._identity: tuple[int, int] | None = None
 
     @classmethod
-    async def open(cls, path: Path) -> Store:
-        """Open the store at `path`, creating it where nothing is. Raises `StoreError`, and then changed nothing."""
+    async def open(cls, path: Path, keys: Iterable[Secret] = ()) -> Store:
+        """Open the store at `path`, creating it where nothing is; the first of `keys` seals, each of them opens.
+
+        Raises `StoreError` where the file, or what is sealed in it, cannot be used; and then changed nothing.
+        """
         store = cls(path)
         try:
-            store._connection, store.path = await store._run(lambda: (open_file(path), path.resolve()))
-            store._identity = _identity(store.path)
+            await store._run(lambda: store._open(Cipher(keys)))
         except BaseException:
-            store._thread.shutdown(wait=False)
+            await store.close()
             raise
         return store
 
     async def read(self, name: str) -> Record:
         """Give the record of a credential; one that was never written has generation 0."""
-        rows = await self._run(lambda: self._execute(f"{_READ} WHERE name = ?", (name,)))
-        try:
-            return _record(rows[0]) if rows else Record(name=name)
-        except (ValueError, TypeError):
-            raise StoreError(f"what the token store {self.path} holds of {name} cannot be read: sign in anew") from None
+        return await self._run(lambda: self._read(name))
 
     async def write(self, record: Record) -> None:
         """Commit and sync `record`."""
-        await self._run(lambda: self._execute(_WRITE, _row(record)))
+        await self._run(lambda: self._write(record))
 
     async def write_guard(self, name: str, generation: int, guard: float) -> None:
         """Commit T8's guard time, unless the tokens have changed since. Needs no lock: it touches nothing else."""
@@ -90,6 +96,27 @@ class Store:
         rows = await self._run(lambda: self._execute("SELECT key FROM own"))
         return hmac.new(bytes(rows[0][0]), challenge.encode(), hashlib.sha256).hexdigest()
 
+    async def use_keys(self, keys: Iterable[Secret]) -> None:
+        """Go on with other keys. Raises `StoreError` and keeps the old ones where these cannot open all."""
+        cipher = Cipher(keys)
+
+        def swap() -> None:
+            self._check(cipher)
+            self._cipher = cipher
+
+        await self._run(swap)
+
+    async def encrypt_all(self) -> Recast:
+        """Seal all tokens under the first key, and leave nothing of them in clear; without keys do nothing.
+
+        Generations stay: others that use the store go on with what they have.
+        """
+        return await self._run(lambda: self._recast(self._cipher)) if self._cipher else Recast()
+
+    async def decrypt_all(self) -> Recast:
+        """Put all tokens into the file in clear."""
+        return await self._run(lambda: self._recast(Cipher()))
+
     def lock(self, name: str) -> CredentialLock:
         """Give the lock of a credential, not yet taken."""
         return CredentialLock(self.path.with_name(f"{self.path.name}.{name}.lock"), name, self.path)
@@ -104,16 +131,111 @@ class Store:
             return f"{self.path} can be read by other users (mode {mode:04o}): chmod 600 it"
         return ""
 
+    def sharing_warning(self) -> str:
+        """Say that tokens lie in clear where other machines may read them, or nothing."""
+        kind = "" if self._cipher else shared_file_system(self.path)
+        if kind:
+            return f"{self.path} is not encrypted, on a file system that others may share ({kind}): set store_key"
+        return ""
+
     async def close(self) -> None:
         """Close the file. What was written is safe before this."""
-        if self._connection is not None:
-            connection, self._connection = self._connection, None
-            await asyncio.get_running_loop().run_in_executor(self._thread, connection.close)
+        with contextlib.suppress(RuntimeError):  # it is closed already
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
         self._thread.shutdown(wait=False)
 
     async def _amend(self, column: str, name: str, generation: int, value: float | str) -> None:
         statement = f"UPDATE credential SET {column} = ? WHERE name = ? AND generation = ?"  # noqa: S608 - our own names
-        await self._run(lambda: self._execute(statement, (value, name, generation)))
+
+        def amend() -> None:
+            with self._changing():
+                self._execute(statement, (value, name, generation))
+
+        await self._run(amend)
+
+    def _open(self, cipher: Cipher) -> None:
+        self._connection, self.path = open_file(self.path), self.path.resolve()
+        self._identity = _identity(self.path)
+        self._check(cipher)
+        self._cipher = cipher
+
+    def _close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _read(self, name: str) -> Record:
+        found = self._rows(name)
+        try:
+            return rows.as_record(found[0], self._cipher) if found else Record(name=name)
+        except (ValueError, TypeError):
+            self._check_row(found[0], self._cipher)
+            raise StoreError(f"what the token store {self.path} holds of {name} cannot be read: sign in anew") from None
+
+    def _write(self, record: Record) -> None:
+        with self._changing():
+            for before in self._rows(record.name):
+                self._check_row(before, self._cipher)
+                if self._cipher and rows.sealed_by(before) is None:
+                    to_be_swept(self._used())
+            self._execute(rows.WRITE, rows.as_row(record, self._cipher))
+
+    def _recast(self, target: Cipher) -> Recast:
+        """Seal every row by `target`, or leave it in clear where that has no key; those that are so are not touched."""
+        changed: dict[str, int] = {}
+        if any(rows.sealed_by(row) != target.key_id for row in self._rows()):
+            with self._changing() as connection:
+                for row in self._rows():
+                    if rows.sealed_by(row) != target.key_id:
+                        self._check_row(row, self._cipher)
+                        changed[rows.name_of(row)] = sum(map(bool, rows.tokens_in(row, self._cipher)))
+                        self._execute(rows.RECAST, rows.recast(row, self._cipher, target))
+                to_be_swept(connection)
+        held = {name: count for name, count in changed.items() if count}
+        if not target or sweep(self._used()):
+            return Recast(held)
+        return Recast(
+            held,
+            f"what was in {self.path} before may still be read there, as another process uses it: "
+            "run `bearer-proxy store rekey` again",
+        )
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[sqlite3.Connection]:
+        """Do all inside or nothing, unless somebody has sealed a row, of whatever credential, by a key that we lack."""
+        connection = self._used()
+        with transaction(connection):
+            for (key_id,) in self._execute("SELECT DISTINCT sealed_by FROM credential"):
+                if not self._cipher.knows(key_id):
+                    raise self._key_missing(self._cipher)
+            yield connection
+
+    def _check(self, cipher: Cipher) -> None:
+        """See that `cipher` can open all that is sealed. Raises `StoreError`."""
+        for row in self._rows():
+            self._check_row(row, cipher)
+
+    def _check_row(self, row: rows.Row, cipher: Cipher) -> None:
+        if not cipher.knows(rows.sealed_by(row)):
+            raise self._key_missing(cipher)
+        try:
+            rows.tokens_in(row, cipher)
+        except (ValueError, TypeError):
+            raise StoreError(
+                f"what {self.path} holds of {rows.name_of(row)} is damaged, though its store_key is right: "
+                "put back a good copy of the file, or move it away and sign in again"
+            ) from None
+
+    def _key_missing(self, cipher: Cipher) -> StoreError:
+        if cipher:
+            return StoreError(
+                f"{self.path} was written with another store_key: add that one behind the first, as a list; {_LOST}"
+            )
+        return StoreError(f"the tokens in {self.path} are encrypted: set store_key to their key; {_LOST}")
+
+    def _rows(self, name: str | None = None) -> list[rows.Row]:
+        """Give the row of one credential, if there is one, or those of all."""
+        return self._execute(rows.READ) if name is None else self._execute(f"{rows.READ} WHERE name = ?", (name,))
 
     async def _run(self, work: Callable[[], T]) -> T:
         try:
@@ -124,12 +246,16 @@ class Store:
             raise StoreError(f"the token store {self.path} is closed") from None
 
     def _execute(self, statement: str, values: tuple[Any, ...] = ()) -> list[Any]:
+        return self._used().execute(statement, values).fetchall()
+
+    def _used(self) -> sqlite3.Connection:
+        """Give the connection, as long as it leads to the file of our name."""
         if self._connection is None:
             raise StoreError(f"the token store {self.path} is closed")
         if self._identity != _identity(self.path):
             # SQLite would go on with a file that nobody will ever open again.
             raise StoreError(f"the token store {self.path} was removed or replaced while in use: restart the proxy")
-        return self._connection.execute(statement, values).fetchall()
+        return self._connection
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -138,26 +264,6 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-def _row(record: Record) -> tuple[Any, ...]:
-    plain = (getattr(record, name) for name in _PLAIN)
-    trouble = (None if record.trouble is None else getattr(record.trouble, name) for name in _TROUBLE)
-    return tuple(value.reveal() if isinstance(value, Secret) else value for value in (*plain, *trouble))
-
-
-def _record(row: tuple[Any, ...]) -> Record:
-    values = dict(zip(_COLUMNS, row, strict=True))
-    trouble = None
-    if values["trouble_kind"] is not None:
-        told = {name: values[f"trouble_{name}"] for name in _TROUBLE}
-        trouble = Trouble(**{**told, "kind": TroubleKind(told["kind"])})
-    plain = {name: values[name] for name in _PLAIN}
-    for name in ("access_token", "refresh_token"):
-        plain[name] = None if plain[name] is None else Secret(plain[name])
-    plain["rejected"] = bool(plain["rejected"])
-    plain["origin"] = None if plain["origin"] is None else Origin(plain["origin"])
-    return Record(**plain, trouble=trouble)
 
 
 def _plain(error: sqlite3.Error) -> str:

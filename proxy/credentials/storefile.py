@@ -1,6 +1,7 @@
 """The file of a token store: made, told from files of others, and brought up to date. Knows nothing of records.
 
 It is created 0600 and never over another file: one that is not ours, or of a newer version, is refused and left alone.
+What is deleted from it is overwritten.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from pathlib import Path
 from ..errors import StoreError
 
 APPLICATION_ID = 0x42505258  # "BPRX", in the file's header: how we know a store of ours
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _BUSY_TIMEOUT = 5.0  # seconds that SQLite waits for another process's write
 _POLL = 0.02  # seconds between two tries of what SQLite does not wait for
 
-_SCHEMA = """
+# An earlier version that still runs cannot put tokens beside sealed ones: its write fails, and it says so.
+_SEALED = "sealed TEXT CHECK (sealed IS NULL OR (access_token IS NULL AND refresh_token IS NULL))"
+_SCHEMA = f"""
 CREATE TABLE credential (
     name            TEXT PRIMARY KEY,
     generation      INTEGER NOT NULL,
@@ -42,7 +45,9 @@ CREATE TABLE credential (
     trouble_fingerprint TEXT,
     trouble_cut_off_at  REAL,
     brought_at      REAL,
-    org_pk          TEXT NOT NULL DEFAULT ''
+    org_pk          TEXT NOT NULL DEFAULT '',
+    sealed_by       TEXT,
+    {_SEALED}
 ) STRICT
 """
 
@@ -60,10 +65,45 @@ def open_file(path: Path) -> sqlite3.Connection:
         _check_version(_version(connection), path)
         _patiently(lambda: connection.execute("PRAGMA journal_mode = WAL"))
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA secure_delete = ON")
+        connection.execute("PRAGMA temp_store = MEMORY")
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+@contextlib.contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Do all that is done inside, or nothing of it; nobody else writes meanwhile."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # SQLite may have ended it by itself, as when the disk is full
+            connection.execute("ROLLBACK")
+        raise
+
+
+def to_be_swept(connection: sqlite3.Connection) -> None:
+    """Remember, in the transaction that makes it so, that the file still holds what rows held before."""
+    connection.execute("UPDATE own SET unswept = unswept + 1")
+
+
+def sweep(connection: sqlite3.Connection) -> bool:
+    """Leave nothing of what rows held before, in the file or beside it; False while somebody else keeps us from it."""
+    ((unswept,),) = connection.execute("SELECT unswept FROM own").fetchall()
+    if not unswept:
+        return True
+    try:
+        connection.execute("VACUUM")  # free pages, of versions too that did not overwrite what they deleted
+        ((busy, _, _),) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        if not busy:
+            connection.execute("UPDATE own SET unswept = 0 WHERE unswept = ?", (unswept,))
+    except sqlite3.OperationalError:
+        return False
+    return not busy
 
 
 def _patiently(work: Callable[[], object]) -> None:
@@ -124,17 +164,18 @@ def _make_ours(connection: sqlite3.Connection, path: Path) -> None:
 
     Before WAL is on, so that the header says whose the file is as soon as there is one.
     """
-    with _transaction(connection):
+    with transaction(connection):
         if _is_empty(connection, path):
             connection.execute(_SCHEMA)
             _make_key(connection)
+            _make_sweeping(connection)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
 def _bring_up_to_date(connection: sqlite3.Connection) -> None:
     """Take a file of an earlier version to ours, in one transaction, once, whoever else is doing it."""
-    with _transaction(connection):
+    with transaction(connection):
         for version in range(_version(connection), SCHEMA_VERSION):
             _STEPS[version](connection)
             connection.execute(f"PRAGMA user_version = {version + 1}")
@@ -146,24 +187,24 @@ def _to_version_2(connection: sqlite3.Connection) -> None:
     _make_key(connection)
 
 
+def _to_version_3(connection: sqlite3.Connection) -> None:
+    connection.execute("ALTER TABLE credential ADD COLUMN sealed_by TEXT")
+    connection.execute(f"ALTER TABLE credential ADD COLUMN {_SEALED}")
+    _make_sweeping(connection)
+
+
 def _make_key(connection: sqlite3.Connection) -> None:
     """Give the store the key by which its readers prove to each other that they are (`Store.prove`)."""
     connection.execute("CREATE TABLE own (key BLOB NOT NULL) STRICT")
     connection.execute("INSERT INTO own (key) VALUES (?)", (secrets.token_bytes(32),))
 
 
-_STEPS = {1: _to_version_2}  # what makes a file of one version one of the next
+def _make_sweeping(connection: sqlite3.Connection) -> None:
+    """Give the store a count of what is still to be swept away (`sweep`)."""
+    connection.execute("ALTER TABLE own ADD COLUMN unswept INTEGER NOT NULL DEFAULT 1")
 
 
-@contextlib.contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
+_STEPS = {1: _to_version_2, 2: _to_version_3}  # what makes a file of one version one of the next
 
 
 def _is_empty(connection: sqlite3.Connection, path: Path) -> bool:

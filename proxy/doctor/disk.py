@@ -39,17 +39,17 @@ async def see_store(config: Config) -> StoreSeen:
         return StoreSeen(path, presence, folder)
     if presence is not Presence.SOMETHING:
         return StoreSeen(path, presence, folder, health=tuple(_unwritten(config)))
-    trouble, permissions, health = "", "", None
+    trouble, permissions, sharing, health = "", "", "", None
     try:
         async with open_core(config) as core:
-            permissions = core.store.permission_warning()
+            permissions, sharing = core.store.permission_warning(), core.store.sharing_warning()
             health = tuple(await core.health_beside_others())
     except StoreError as error:
         trouble = str(error)
     except (OSError, ValueError):  # the store knows what SQLite says, not all that a damaged record may hold
         trouble = f"the token store {path} cannot be read"
     locks = await asyncio.to_thread(lambda: tuple(_unusable_locks(path)))
-    return StoreSeen(path, presence, folder, trouble, permissions, locks, health)
+    return StoreSeen(path, presence, folder, trouble, permissions, sharing, locks, health)
 
 
 def see_folder(path: Path) -> FolderSeen:

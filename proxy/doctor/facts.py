@@ -91,7 +91,7 @@ class Presence(Enum):
 
 @dataclass(frozen=True, slots=True)
 class StoreSeen:
-    """The store as this user can use it. `trouble` and `permissions` are sentences of the store's own, or empty.
+    """The store as this user can use it. `trouble`, `permissions` and `sharing` are sentences of its own, or empty.
 
     `locks` are lock files that cannot be opened. `health` is None while the credentials cannot be read.
     """
@@ -101,5 +101,6 @@ class StoreSeen:
     folder: FolderSeen
     trouble: str = ""
     permissions: str = ""
+    sharing: str = ""
     locks: tuple[Path, ...] = ()
     health: tuple[Health, ...] | None = None

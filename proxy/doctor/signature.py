@@ -27,6 +27,8 @@ async def holder_at(address: Address, host: str, way: Way) -> Holder:
     head = await _answer(address, host, way, tls=address.tls)
     if head is None and address.tls:
         head = await _answer(address, host, way, tls=False)
+        if isinstance(head, bytes) and SPEAK_TLS.encode() in head:
+            return Holder.OURS  # it wants a certificate, and we have none
         return Holder.NOBODY if isinstance(head, bytes) and _SIGNED.search(head) else Holder.ANOTHER
     if not isinstance(head, bytes):
         return head or Holder.ANOTHER

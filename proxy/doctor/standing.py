@@ -48,7 +48,8 @@ def judge_store(seen: StoreSeen) -> Iterator[Finding]:
             "store",
             where,
             seen.trouble,
-            "give it to this user, put back a good copy, or name another file in `store` and sign in again",
+            "give it to this user, set store_key to the key of its tokens, put back a good copy, "
+            "or name another file in `store` and sign in again",
         )
     elif seen.presence is Presence.DANGLING:
         yield problem("store", where, "it is a link to a file that is not there", "remove the link, or mend it")
@@ -58,6 +59,10 @@ def judge_store(seen: StoreSeen) -> Iterator[Finding]:
         yield ok("store", where, "it opens, and holds the credentials' tokens")
     if seen.permissions:
         yield warning("store", where, seen.permissions, f"run: chmod 600 {where}")
+    if seen.sharing:
+        yield warning(
+            "store", where, seen.sharing, "set store_key (`openssl rand -base64 32` prints one) and restart serve"
+        )
     for lock in seen.locks:
         yield problem(
             "store",

@@ -54,6 +54,40 @@ class CallerNotAdmittedError(CallerError):
     proxy_error = "http_request_denied"
 
 
+class KeyRequiredError(CallerNotAdmittedError):
+    """The caller has no valid key, and is not admitted without one. Says the same whatever was given."""
+
+    status = 401
+    error = "key_required"
+
+
+class TooManyAttemptsError(CallerNotAdmittedError):
+    """Too many wrong keys came from the caller's address: none is looked at for a while."""
+
+    status = 429
+    error = "too_many_attempts"
+
+    def __init__(self, retry_after: float) -> None:
+        self.retry_after = max(1, math.ceil(retry_after))
+        super().__init__("too many wrong keys came from this address: try again after Retry-After")
+
+
+class ClientNotAllowedError(CallerNotAdmittedError):
+    """The client may not call this route, or not with this method."""
+
+
+class HostNotAllowedError(CallerNotAdmittedError):
+    """The caller, who has no key, calls us by a name that is not ours: that may be DNS rebinding."""
+
+    error = "host_not_allowed"
+
+
+class ForeignOriginError(CallerNotAdmittedError):
+    """A page of another origin asks."""
+
+    error = "foreign_origin"
+
+
 class NoRouteError(CallerError):
     """No route matches."""
 

@@ -29,7 +29,7 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 _MILLISECONDS = tuple(f".{number:03d}Z" for number in range(1000))
 _MOST_ENDS = 1024  # of lines, kept ready
 
-_Trail = tuple[str, str, int | None, bool, str]
+_Trail = tuple[str, str, str, int | None, bool, str]
 
 
 def open_access_log(config: Config) -> AccessLog | None:
@@ -63,7 +63,7 @@ class AccessLog:
         if method not in _METHODS:
             method = self._escaped(_plain(method[:20]))
         path = _plain_path(target) or (self._escaped(_shown(target)) if target else "-")
-        key = trail.route, trail.credential, trail.generation, trail.replayed, trail.error
+        key = trail.client, trail.route, trail.credential, trail.generation, trail.replayed, trail.error
         end = self._ends.get(key)
         if end is None:
             end = self._end(key)
@@ -100,16 +100,17 @@ class AccessLog:
         return end
 
 
-def _json_end(route: str, credential: str, generation: int | None, replayed: bool, error: str) -> str:
+def _json_end(client: str, route: str, credential: str, generation: int | None, replayed: bool, error: str) -> str:
     return (
-        f', "route": {quoted(route)}, "credential": {quoted(credential)}, '
+        f', "client": {quoted(client)}, "route": {quoted(route)}, "credential": {quoted(credential)}, '
         f'"generation": {"null" if generation is None else generation}, '
         f'"replayed": {"true" if replayed else "false"}, "error": {quoted(error)}'
     )
 
 
-def _text_end(route: str, credential: str, generation: int | None, replayed: bool, error: str) -> str:
+def _text_end(client: str, route: str, credential: str, generation: int | None, replayed: bool, error: str) -> str:
     shown = {
+        "client": client,
         "route": route,
         "credential": credential,
         "generation": "" if generation is None else str(generation),

@@ -14,28 +14,31 @@ Where the credential's organization belongs in the path, it is asked for before 
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from ..config import Anonymous
+from ..config import ClientConfig
 from ..credentials.record import Snapshot
 from ..errors import (
-    CallerNotAdmittedError,
+    CallerError,
+    ClientNotAllowedError,
     LoginRequiredError,
     MethodNotImplementedError,
     RenewalGuardedError,
 )
+from .admission import Admission, Claim, refuse_foreign
 from .body import KeptBody, Spool, WholeBody
+from .cors import allowing, is_preflight, preflight
 from .headers import outbound, proxy_status
 from .inward import inward
 from .judge import Verdict, judge_head
 from .links import accepted_encodings
 from .memo import Memo
-from .message import Incoming, Outbound, Readable, Request, Response, Sender
-from .routes import Place, RouteTable
+from .message import Field, Headers, Incoming, Outbound, Readable, Request, Response, Sender
+from .routes import Place, Route, RouteTable
 from .seen import SeenAnswer
+from .target import without_parameters
 
 _NEVER_FORWARDED = frozenset({"CONNECT", "TRACE"})
 
@@ -67,6 +70,15 @@ class Replay:
     limit: int
 
 
+class _Plan(NamedTuple):
+    """What follows from a request's head: whose it is, where it goes, what is sent, and what its answer bears."""
+
+    claim: Claim
+    place: Place
+    outgoing: Outbound
+    added: Sequence[Field]
+
+
 class Forwarder:
     """Forwards requests by `routes`, with tokens of `credentials` and their `organizations`, through `send`."""
 
@@ -76,48 +88,85 @@ class Forwarder:
         credentials: Mapping[str, TokenSource],
         organizations: Mapping[str, OrganizationSource],
         send: Sender,
-        anonymous: Anonymous,
+        admission: Admission,
         replay: Replay,
     ) -> None:
         self._routes = routes
         self._credentials = credentials
         self._organizations = organizations
         self._send = send
-        self._admits = functools.lru_cache(maxsize=1024)(anonymous.admits)
+        self._admission = admission
         self._replay = replay
-        self._plans: Memo[tuple[str, bytes], tuple[Place, Outbound]] = Memo()
+        self._plans: Memo[tuple[tuple[str, str, str], bytes], _Plan] = Memo()
 
     async def __call__(self, request: Request) -> Response:
         """Give the response for the caller. Raises `RequestError` for an answer of our own."""
-        if not self._admits(request.peer):
-            raise CallerNotAdmittedError("callers from this address are not admitted: see anonymous in config.yaml")
-        if request.method in _NEVER_FORWARDED:
-            raise MethodNotImplementedError(f"{request.method} is never forwarded")
-        place, plan = self._plans.get((request.listener, request.raw)) or self._plan(request)
-        request.trail.route, request.trail.credential = place.route.name, place.route.credential
+        plan = self._plans.get((request.downstream.key, request.raw))
+        if plan is None:
+            made = self._plan(request)
+            if isinstance(made, Response):
+                return made
+            plan = made
+        else:
+            request.added = plan.added
+            client = self._admission.admit(request, plan.claim)
+            if client is not None:
+                request.trail.client = client.name
+        place, trail = plan.place, request.trail
+        trail.route, trail.credential = place.route.name, place.route.credential
         if request.body is None:
-            return await self._forward(request, place, plan)
+            return await self._forward(request, place, plan.outgoing)
         body = self._kept(request.body, request.length)
-        outgoing = replace(plan, body=body)
+        outgoing = replace(plan.outgoing, body=body)
         try:
             response = await self._forward(request, place, outgoing)
-            plan.wire = outgoing.wire
+            plan.outgoing.wire = outgoing.wire
         except BaseException:
             body.close()
             raise
         return response if isinstance(body, WholeBody) else response._replace(close=_both(response.close, body.close))
 
-    def _plan(self, request: Request) -> tuple[Place, Outbound]:
-        """Find where a request goes, and build the one that goes there. Both follow from its head alone."""
-        place = self._routes.place(request.method, request.target, request.host, request.listener)
-        limited = place.route.methods is not None
+    def _plan(self, request: Request) -> _Plan | Response:
+        """Admit a caller, find where its request goes, and build the one that goes there; or answer its browser.
+
+        All but who is admitted follows from its head alone, and from what its connection says of it.
+        """
+        if request.method in _NEVER_FORWARDED:
+            raise MethodNotImplementedError(f"{request.method} is never forwarded")
+        claim = self._admission.claim(request)
+        if claim.foreign:
+            route = self._allowing_route(request)
+            refuse_foreign(claim, frozenset() if route is None else route.allow_origins)
+            request.added = allowing(claim.origin)
+            if route is not None and is_preflight(request.method, request.headers):
+                return preflight(request.headers, route.methods)
+        client = self._admission.admit(request, claim)
+        if client is not None:
+            request.trail.client = client.name
+        limited = client is not None and client.methods is not None
+        listener = request.downstream.listener
+        place = self._routes.place(request.method, request.target, request.host, listener, limited=limited)
+        if client is not None:
+            _check_limits(client, place.route.name, request.method)
+        if place.route.allow_origins and not claim.foreign:
+            request.added = allowing("")
+        limited = limited or place.route.methods is not None
         given = accepted_encodings(request.headers) if place.route.map_links else request.headers
+        given = _without_tokens(given, place.route.token_parameters)
         headers = outbound(given, place.upstream.authority, request.length, limited=limited)
         upgrade = "" if request.upgrade.lower().startswith("h2c") else request.upgrade
         outgoing = Outbound(request.method, place.upstream, place.target, headers, upgrade=upgrade)
+        plan = _Plan(claim, place, outgoing, request.added)
         if request.raw and place.after_org is None:
-            self._plans.keep((request.listener, request.raw), (place, outgoing))
-        return place, outgoing
+            self._plans.keep((request.downstream.key, request.raw), plan)
+        return plan
+
+    def _allowing_route(self, request: Request) -> Route | None:
+        """Give the route that a page of another origin asks for; nothing else is told to it."""
+        try:
+            return self._routes.route(request.target, request.host, request.downstream.listener)
+        except CallerError:
+            return None
 
     async def _forward(self, request: Request, place: Place, outgoing: Outbound) -> Response:
         """Send, and send once more after a rejection, by the case list above."""
@@ -186,6 +235,26 @@ class Forwarder:
         if body.ended and length is not None and length <= keep.memory:
             return WholeBody(body.at_hand(), length)
         return KeptBody(body.read, length, spool=keep.spool, memory=keep.memory, limit=keep.limit)
+
+
+def _without_tokens(headers: Headers, names: Collection[str]) -> Headers:
+    """Cut tokens and keys out of the addresses of pages that led here (D4)."""
+    if not any(name.lower() == "referer" and "?" in value for name, value in headers):
+        return headers
+    return [(name, _cut(value, names) if name.lower() == "referer" else value) for name, value in headers]
+
+
+def _cut(address: str, names: Collection[str]) -> str:
+    page, mark, query = address.partition("?")
+    return page + without_parameters(mark + query, names)
+
+
+def _check_limits(client: ClientConfig, route: str, method: str) -> None:
+    """Refuse what a client may not do."""
+    if client.routes is not None and route not in client.routes:
+        raise ClientNotAllowedError(f"the client {client.name} may not call the route {route}")
+    if client.methods is not None and method not in client.methods:
+        raise ClientNotAllowedError(f"the client {client.name} may not use {method}")
 
 
 def _both(one: Callable[[], None], other: Callable[[], None]) -> Callable[[], None]:

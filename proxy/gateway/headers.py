@@ -1,10 +1,12 @@
 """Header fields of both directions: strip first, inject last. Pure (D1, D4).
 
-A field is compared without case, and with `_` read as `-`: some servers behind CGI-like interfaces do so too.
+A field is compared without case, and with `_`, `.` and other punctuation read as `-`: servers behind CGI-like
+interfaces cannot tell them apart.
 """
 
 from __future__ import annotations
 
+import re
 from enum import Enum, auto
 
 from .memo import Lookup
@@ -34,8 +36,9 @@ _ORDINARY = frozenset({"", "close", "keep-alive", "upgrade"})  # what Connection
 _SET_BY_US = frozenset({"host", "content-length", "authorization", "expect"})
 _METHOD_OVERRIDES = frozenset({"x-http-method-override", "x-http-method", "x-method-override"})
 LINK_FIELDS = frozenset({"location", "content-location", "link", "refresh", "set-cookie"})
-# What makes some servers take another path than the one that was judged (D3).
-_PATH_OVERRIDES = frozenset({"x-original-url", "x-rewrite-url", "x-original-uri"})
+# What makes some servers take another path than the one that was judged (D3), or a second one (WebDAV's COPY and MOVE).
+_PATH_OVERRIDES = frozenset({"x-original-url", "x-rewrite-url", "x-original-uri", "destination"})
+_PUNCTUATION = re.compile(r"[^a-z0-9-]")
 _NEVER_TO_VENDOR = HOP_BY_HOP | _SET_BY_US | _PATH_OVERRIDES
 _NEVER_TO_CALLER = HOP_BY_HOP | {"alt-svc", "strict-transport-security"}
 
@@ -153,4 +156,4 @@ _NAMED = Lookup(_named)
 
 
 def _key(name: str) -> str:
-    return name.lower().replace("_", "-")
+    return _PUNCTUATION.sub("-", name.lower())

@@ -38,5 +38,5 @@ def _links(request: Request, place: Place, org: str) -> LinkMap:
     """Give where the upstream's addresses are found from this caller's side."""
     route = place.route
     base = route.base if route.after_org is None else f"{route.base}{org}{route.after_org}"
-    origin = caller_origin(request.scheme, place.authority)
+    origin = caller_origin(request.downstream.scheme, place.authority)
     return LinkMap(place.upstream, Mount(base, route.prefix), place.others, origin)

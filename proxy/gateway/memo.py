@@ -17,7 +17,14 @@ _MOST = 2048  # entries
 _LONGEST = 64  # characters of a text
 
 
-class Memo(dict[K, V]):
+class _Untold(dict[K, V]):
+    """A dict that does not show what it holds: heads hold keys and queries."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} things remembered>"
+
+
+class Memo(_Untold[K, V]):
     """Results by what they follow from. A look-up is a dict's."""
 
     def keep(self, key: K, value: V) -> None:
@@ -27,7 +34,7 @@ class Memo(dict[K, V]):
         self[key] = value
 
 
-class Lookup(dict[T, V]):
+class Lookup(_Untold[T, V]):
     """Gives for a text, by `[]`, what `find` gives for it."""
 
     def __init__(self, find: Callable[[T], V]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from ..config import Upstream
+from ..config import ClientConfig, Upstream
 from ..errors import CallerError, RequestError
 from ..secret import Secret
 
@@ -20,8 +20,13 @@ Headers = Sequence[Field]
 
 @dataclass(slots=True)
 class Trail:
-    """What happened to one request, for its log line. Holds no value of a query and no token."""
+    """What happened to one request, for its log line. Holds no value of a query and no token.
 
+    `address` is the caller's where an outer proxy tells it.
+    """
+
+    client: str = ""
+    address: str = ""
     route: str = ""
     credential: str = ""
     generation: int | None = None
@@ -55,14 +60,39 @@ class Arriving(Readable, Protocol):
         """Why no more will come."""
 
 
+class Downstream:
+    """How a caller is connected: one for each connection (the word is Envoy's).
+
+    `listener` names the one it came in by, `scheme` is spoken there. `address` is the caller's, `reached` is ours, both
+    IP and empty over a unix socket. `client` is whom its certificate shows. `key` is what routes and limits depend on.
+    """
+
+    __slots__ = ("address", "client", "key", "listener", "reached", "scheme")
+
+    def __init__(
+        self,
+        listener: str = "",
+        scheme: str = "http",
+        address: str = "",
+        reached: str = "",
+        client: ClientConfig | None = None,
+    ) -> None:
+        self.listener = listener
+        self.scheme = scheme
+        self.address = address
+        self.reached = reached
+        self.client = client
+        self.key = listener, scheme, "" if client is None else client.name
+
+
 @dataclass(slots=True)
 class Request:
     """A caller's request, read only once it is whole (D1). `target` is as it came, `headers` in order with repeats.
 
     `host` is what its Host field says. `length` is the body's in bytes; None with `has_body` means chunked. `expects`
     tells that the caller waits for 100. `upgrade` is the protocol that it would rather speak, empty for none (RFC 9110
-    section 7.8). `listener` names the listener it came in by, `scheme` is the one spoken there, `peer` the caller's IP
-    address (empty on a unix socket). `raw` are the bytes of its head, where what follows from them is to be remembered.
+    section 7.8). `raw` are the bytes of its head, where what follows from them is to be remembered. `added` are fields
+    that every answer to it bears.
     """
 
     method: str
@@ -76,9 +106,8 @@ class Request:
     keep_alive: bool = True
     expects: bool = False
     upgrade: str = ""
-    listener: str = ""
-    scheme: str = "http"
-    peer: str = ""
+    downstream: Downstream = field(default_factory=Downstream, compare=False)
+    added: Sequence[Field] = ()
     body: Arriving | None = None
     trail: Trail = field(default_factory=Trail)
 
@@ -166,6 +195,10 @@ class Response(NamedTuple):
     length: int | None
     close: Callable[[], None] = lambda: None
     upgraded: Upgraded | None = None
+
+    def __repr__(self) -> str:
+        """Show no field: among them may be cookies."""
+        return f"<a response {self.status}>"
 
 
 class Whole:

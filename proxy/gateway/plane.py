@@ -7,13 +7,18 @@ import contextlib
 import functools
 import logging
 import resource
+from collections.abc import Callable
 
-from ..config import Config
+from ..callers.browsers import listened_names
+from ..callers.certificates import CertificateMap
+from ..callers.guesses import Guesses
+from ..config import ClientConfig, Config
 from ..credentials.core import CredentialCore
 from ..egress import Egress
-from ..listen import accept_callers, close_listener, listener_tls, listening_name, open_sockets
+from ..listen import ListenerTls, accept_callers, close_listener, listener_tls, listening_name, open_sockets
 from ..metrics import Levels, Metrics
 from .accesslog import open_access_log
+from .admission import Admission
 from .body import Spool
 from .forward import Forwarder, Replay
 from .routes import MAIN, RouteTable, make_route
@@ -57,6 +62,8 @@ class DataPlane:
         self._metrics = metrics
         self._log = open_access_log(config)
         self._spool = Spool(config.spool_dir, config.limits.spool_limit)
+        self._guesses = Guesses()
+        self._tls: ListenerTls | None = None
         self._sender: UpstreamSender | None = None
         self._server: Server | None = None
         self._accepting: list[asyncio.Server] = []
@@ -67,28 +74,36 @@ class DataPlane:
         config, limits = self._config, self._config.limits
         self._spool.check()
         self._sender = UpstreamSender(limits, Dialer(self._egress.trust, limits.connect_timeout, self._egress.environ))
-        forwarder = Forwarder(
-            RouteTable(make_route(route, config.credentials[route.credential]) for route in config.routes),
-            {name: self._core.keeper(name) for name in config.credentials},
-            self._core.organizations(),
-            self._sender,
-            config.anonymous,
-            Replay(self._spool, limits.body_buffer_size, limits.replay_limit),
-        )
         most = callers_at_most(limits.worker_connections, limits.max_connections)
         if most < limits.worker_connections:
             LOG.warning("the system allows files for %d callers at a time only: raise its limit (ulimit -n)", most)
-        self._server = Server(forwarder, limits, self._log, self._metrics, most)
+        forwarder, users = self._forwarder(self._sender), config.callers.socket.users
+        self._server = Server(forwarder, limits, self._log, self._metrics, most, self._identify(), users)
         if self._metrics is not None:
             self._metrics.levels = self._levels
         own = {address for route in config.routes for address in route.listen}
-        tls = listener_tls(config.tls) if any(address.tls for address in (*config.listen, *own)) else None
+        self._tls = listener_tls(config.tls) if any(address.tls for address in (*config.listen, *own)) else None
         for address in (*config.listen, *sorted(own, key=str)):
             name = str(address) if address in own else MAIN
             factory = functools.partial(Connection, self._server, name, "https" if address.tls else "http")
-            for sock in open_sockets(address):
-                self._accepting.append(await accept_callers(factory, sock, limits, tls if address.tls else None))
+            for sock in open_sockets(address, config.callers.socket.mode):
+                self._accepting.append(await accept_callers(factory, sock, limits, self._tls if address.tls else None))
                 self.listening.append(listening_name(sock, tls=address.tls))
+
+    def prepared_tls(self, config: Config) -> ListenerTls | None:
+        """Read the certificates of another configuration, if it has any use for them. Raises `ListenError`."""
+        return None if self._tls is None or config.tls.certificate is None else listener_tls(config.tls)
+
+    def reload(self, config: Config, tls: ListenerTls | None) -> None:
+        """Go on with another configuration's callers, routes and certificates; not the requests under way."""
+        if self._server is None or self._sender is None:
+            return
+        if self._tls is not None and tls is not None:
+            self._tls.take_over(tls)
+        self._config = config
+        if self._metrics is not None:
+            self._metrics.add_routes((route.name, route.credential) for route in config.routes)
+        self._server.reload(self._forwarder(self._sender), self._identify())
 
     async def stop(self) -> None:
         """Take no more requests, let those in flight finish in time, then close."""
@@ -100,6 +115,34 @@ class DataPlane:
             await self._sender.close()
         if self._log is not None:
             self._log.close()
+
+    def _forwarder(self, sender: UpstreamSender) -> Forwarder:
+        config, limits = self._config, self._config.limits
+        return Forwarder(
+            RouteTable(make_route(route, config.credentials[route.credential]) for route in config.routes),
+            {name: self._core.keeper(name) for name in config.credentials},
+            self._core.organizations(),
+            sender,
+            Admission(config.callers, self._names(), self._guesses),
+            Replay(self._spool, limits.body_buffer_size, limits.replay_limit),
+        )
+
+    def _identify(self) -> Callable[[asyncio.BaseTransport], ClientConfig | None]:
+        """Give what tells whose certificate a connection has."""
+        certified = CertificateMap(self._config.callers.clients)
+
+        def identify(transport: asyncio.BaseTransport) -> ClientConfig | None:
+            tls = transport.get_extra_info("ssl_object") if certified else None
+            return None if tls is None else certified.owner(tls.getpeercert(binary_form=True), tls.getpeercert())
+
+        return identify
+
+    def _names(self) -> frozenset[str]:
+        """Give the names by which callers may call."""
+        config = self._config
+        addresses = (*config.listen, *(address for route in config.routes for address in route.listen))
+        hosts = {route.host for route in config.routes if route.host}
+        return listened_names(addresses) | hosts | config.callers.hosts
 
     def _levels(self) -> Levels:
         """Give how much there is at this moment, for the metrics."""

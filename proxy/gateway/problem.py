@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from http import HTTPStatus
 
-from ..errors import CredentialError, LoginRequiredError, MethodNotAllowedError, RequestError
+from ..errors import CredentialError, KeyRequiredError, LoginRequiredError, MethodNotAllowedError, RequestError
 from .headers import proxy_status
 from .message import Field, Response, Whole
 
@@ -16,6 +16,10 @@ _NEXT_STEPS = {
     "organization_missing": "sign in as a person who has an organization, or set org_pk",
     "organization_unknown": "set org_pk of the credential, or see that the vendor lists its organizations",
 }
+_CHALLENGES = (
+    ("WWW-Authenticate", 'Basic realm="bearer-proxy", charset="UTF-8"'),
+    ("WWW-Authenticate", 'Bearer realm="bearer-proxy"'),
+)
 
 
 def problem(error: RequestError) -> Response:
@@ -52,4 +56,6 @@ def describe(error: RequestError) -> tuple[list[Field], bytes]:
         headers.append(("Retry-After", str(error.retry_after)))
     if isinstance(error, MethodNotAllowedError):
         headers.append(("Allow", ", ".join(error.allow)))
+    if isinstance(error, KeyRequiredError):
+        headers += _CHALLENGES
     return headers, body

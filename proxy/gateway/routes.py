@@ -24,12 +24,13 @@ from ..errors import (
 )
 from .links import Mount
 from .memo import Memo
-from .target import hostname, is_at_or_below, judged, parameter_names, split_target, without_parameters
+from .target import all_judged, hostname, is_at_or_below, judged, parameter_names, split_target, without_parameters
 
 ALWAYS_TOKENS = frozenset({"access_token", "bearer_token"})
 MAIN = ""  # the name of the listeners that all routes without a listener of their own share
 _ME = ("@me", "%40me")  # the organization of the credential, as a caller writes it
 _LONGEST_WAY = 256  # characters of a path whose way is remembered
+_OVERRIDE = frozenset({"_method"})  # a parameter in which some servers take the method
 _SHOWN = 8  # prefixes that an error names at most
 
 
@@ -56,6 +57,7 @@ class Route:
     after_org: str | None
     orgs_path: str
     map_links: bool = False
+    allow_origins: frozenset[str] = frozenset()
 
 
 class Place(NamedTuple):
@@ -72,6 +74,10 @@ class Place(NamedTuple):
     after_org: str | None = None
     authority: str = ""
     others: tuple[Mount, ...] = ()
+
+    def __repr__(self) -> str:
+        """Show no query."""
+        return f"<a place of the route {self.route.name}>"
 
 
 class _Way(NamedTuple):
@@ -90,7 +96,6 @@ def make_route(config: RouteConfig, credential: CredentialConfig) -> Route:
     urls = [url for url in (provider.authorize_url, provider.token_url) if url and config.upstream is not None]
     places = {judged(path) for path in provider.oauth_paths}
     places |= {judged(urlsplit(url).path) for url in urls if _origin(url) == _origin(str(config.upstream))}
-    methods_limited = config.methods is not None
     base, hole, after_org = ("" if config.upstream is None else config.upstream.base).partition(ORG_PK)
     return Route(
         name=config.name,
@@ -102,12 +107,13 @@ def make_route(config: RouteConfig, credential: CredentialConfig) -> Route:
         methods=config.methods,
         missing=credential.missing,
         oauth_places=tuple(sorted(place for place in places if place)),
-        token_parameters=ALWAYS_TOKENS | set(provider.token_parameters) | ({"_method"} if methods_limited else set()),
+        token_parameters=ALWAYS_TOKENS | set(provider.token_parameters),
         jsonp_parameter=provider.jsonp_parameter,
         base=base,
         after_org=after_org if hole else None,
         orgs_path=provider.orgs_path,
         map_links=provider.map_links,
+        allow_origins=config.allow_origins,
     )
 
 
@@ -140,19 +146,13 @@ class RouteTable:
                 self._routes.setdefault((listener, route.host), {})[route.prefix] = route
             self._depth = max(self._depth, route.prefix.count("/"))
 
-    def place(self, method: str, target: str, host: str, listener: str = MAIN) -> Place:
+    def place(self, method: str, target: str, host: str, listener: str = MAIN, *, limited: bool = False) -> Place:
         """Find where a request goes. `host` is its Host field's value, empty for none.
 
+        With `limited` methods, or where the route limits them, a parameter that would smuggle another is cut out.
         Raises `CallerError` for what no route takes, `NotConfiguredError` where the route's credential cannot serve.
         """
-        authority, path, query = split_target(target)
-        if authority is None:
-            authority = host
-        elif not hostname(authority):
-            raise BadTargetError("a request target with a scheme has a host too")
-        host = hostname(authority)
-        host = host if (listener, host) in self._routes else ""  # what a caller makes up is not remembered
-        way = self._ways.get((listener, host, path)) or self._way(listener, host, path)
+        way, authority, query = self._find(target, host, listener)
         route = way.route
         if route.methods is not None and method not in route.methods:
             raise MethodNotAllowedError(f"the route {route.name} does not pass {method}", sorted(route.methods))
@@ -163,10 +163,26 @@ class RouteTable:
         jsonp = False
         if query:
             jsonp = bool(route.jsonp_parameter) and route.jsonp_parameter in parameter_names(query)
-            query = without_parameters(query, route.token_parameters)
+            names = route.token_parameters
+            query = without_parameters(query, names | _OVERRIDE if limited or route.methods is not None else names)
         if way.after_org is None:
             return Place(route, route.upstream, way.path + query, jsonp, None, authority, way.others)
         return Place(route, route.upstream, way.path, jsonp, way.after_org + query, authority, way.others)
+
+    def route(self, target: str, host: str, listener: str) -> Route:
+        """Find the route alone that a request takes. Raises `CallerError`."""
+        return self._find(target, host, listener)[0].route
+
+    def _find(self, target: str, host: str, listener: str) -> tuple[_Way, str, str]:
+        """Give the way of a request, the authority by which it named us, and its query."""
+        authority, path, query = split_target(target)
+        if authority is None:
+            authority = host
+        elif not hostname(authority):
+            raise BadTargetError("a request target with a scheme has a host too")
+        host = hostname(authority)
+        host = host if (listener, host) in self._routes else ""  # what a caller makes up is not remembered
+        return self._ways.get((listener, host, path)) or self._way(listener, host, path), authority, query
 
     def _way(self, listener: str, host: str, path: str) -> _Way:
         """Find the way of a path, and remember it: the same few are asked for again and again."""
@@ -175,8 +191,8 @@ class RouteTable:
             judged(path)
             raise NoRouteError(self._no_route(path, listener))
         onward, after = _onward(route, path if route.prefix == "/" else path[len(route.prefix) :])
-        segments = judged(onward if after is None else f"{onward}{_ME[0]}{after}")
-        forbidden = is_at_or_below(segments, route.oauth_places)
+        forms = all_judged(onward if after is None else f"{onward}{_ME[0]}{after}")
+        forbidden = any(is_at_or_below(segments, route.oauth_places) for segments in forms)
         way = _Way(route, onward, after, forbidden, self._others(route, listener, host))
         if len(path) <= _LONGEST_WAY:
             self._ways.keep((listener, host, path), way)

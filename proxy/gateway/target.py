@@ -1,7 +1,9 @@
 """Request targets: split, judged, confined, and rid of tokens. Pure; bytes that pass are never changed (D2, D3, D4).
 
-A path is judged on a form of its own: decoded once, a backslash read as a slash, anything from `;` dropped in each
-segment. The form is only looked at; what goes on is what came.
+A path is judged on forms of its own: decoded once, a backslash read as a slash, in each segment anything dropped from
+`;` on, and from a decoded `?`, `#` or NUL on, where some servers end a path. The forms are only looked at; what goes on
+is what came. They differ in when parameters go (servlets drop them before they decode, so that `/a;%2Fb/c` is `/a/c`),
+and in whether `//host/path` is read as a reference with a host in it.
 """
 
 from __future__ import annotations
@@ -18,6 +20,9 @@ _AUTHORITY = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-
 # Without these a path is its own judged form, but for letter case and empty segments.
 _ODD = re.compile(r"[%;\\]|(?:^|/)\.")
 _NEVER_PASSES = re.compile(r"[\x00-\x20\x7f#\ud800-\udfff]")
+_ENDS_A_SEGMENT = re.compile(r"[;?#\x00]")
+_PARAMETERS = re.compile(r";[^/]*")
+_HOST_FIRST = re.compile(r"^[/\\]{2}[^/\\]*")
 _PADDING = "".join(map(chr, range(0x21)))
 
 
@@ -59,8 +64,27 @@ def judged(path: str) -> tuple[str, ...]:
     """
     if _ODD.search(path) is None:
         return tuple([segment for segment in path.lower().split("/") if segment])
-    decoded = unquote_to_bytes(path.encode("latin-1", "replace")).decode("latin-1").replace("\\", "/")
-    segments = [segment.partition(";")[0].strip(_PADDING) for segment in decoded.split("/")]
+    return _segments(_decoded(path))
+
+
+def all_judged(path: str) -> set[tuple[str, ...]]:
+    """Give the segments of every form by which `path` is judged. Raises `BadTargetError` as `judged` does."""
+    if _ODD.search(path) is None and not path.startswith("//"):
+        return {judged(path)}
+    texts = {path, _HOST_FIRST.sub("/", path)}
+    texts |= {_PARAMETERS.sub("", text) for text in texts}
+    texts = {_decoded(text) for text in texts}
+    texts |= {_PARAMETERS.sub("", text) for text in texts}
+    return {_segments(text) for text in texts}
+
+
+def _decoded(path: str) -> str:
+    return unquote_to_bytes(path.encode("latin-1", "replace")).decode("latin-1")
+
+
+def _segments(decoded: str) -> tuple[str, ...]:
+    pieces = decoded.replace("\\", "/").split("/")
+    segments = [_ENDS_A_SEGMENT.split(piece.strip(_PADDING), maxsplit=1)[0].strip(_PADDING) for piece in pieces]
     if any(segment in (".", "..") for segment in segments):
         raise BadTargetError("a path with . or .. segments, encoded or not, is not proxied: send the resolved path")
     return tuple(segment.lower() for segment in segments if segment)

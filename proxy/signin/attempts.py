@@ -61,9 +61,20 @@ class SignIn:
         self._attempts: dict[str, Attempt] = {}  # by state, the oldest first
         self._ending: set[asyncio.Task[SignedIn]] = set()
 
+    def reconfigure(self, config: Config) -> None:
+        """Go on with another configuration; sign-ins that were begun go on with it too.
+
+        But not where the vendor or the client is another now: a code is nobody else's business.
+        """
+        before, self._config = self._config.credentials, config
+        for state, attempt in list(self._attempts.items()):
+            name = attempt.credential
+            if name not in config.credentials or _parties(before[name]) != _parties(config.credentials[name]):
+                del self._attempts[state]
+
     def begin(self, name: str, session: str = "", *, bound: bool = True) -> str:
         """Begin a sign-in and give the address at the vendor. Raises `SignInError`. For `bound` see `Attempt`."""
-        credential = self._config.credentials[name]
+        credential = self._credential(name)
         attempt = new_attempt(credential, session, self._clock(), bound=bound)
         self._attempts[attempt.state.reveal()] = attempt
         self._forget_old()
@@ -101,7 +112,7 @@ class SignIn:
 
     async def pasted(self, name: str, text: str, session: str = "") -> SignedIn:
         """Complete a sign-in with what a person pasted: the final address, a code, or tokens."""
-        credential = self._config.credentials[name]
+        credential = self._credential(name)
         # A word by itself is a code where codes are asked for. It is a token only where the vendor shows tokens:
         # elsewhere it is a wrong paste, which must not take the place of good tokens.
         bare = {"authorization_code": "code", "manual": "access_token"}.get(credential.provider.grant, "word")
@@ -117,6 +128,12 @@ class SignIn:
         """Wait for the sign-ins that are being completed."""
         if self._ending:
             await asyncio.wait(self._ending)
+
+    def _credential(self, name: str) -> CredentialConfig:
+        credential = self._config.credentials.get(name)
+        if credential is None:
+            raise SignInError(f"the configuration names {name} no more")
+        return credential
 
     def _of_pasted(self, name: str, fields: Fields, session: str) -> Attempt | None:
         """Find the attempt by its state, among those of this browser, or take the last one."""
@@ -177,6 +194,12 @@ class SignIn:
         for state, attempt in list(self._attempts.items()):
             if attempt.began_at < oldest or len(self._attempts) > _MOST_ATTEMPTS:
                 del self._attempts[state]
+
+
+def _parties(credential: CredentialConfig) -> tuple[str, ...]:
+    """Name those between whom a code is good."""
+    provider = credential.provider
+    return provider.grant, provider.authorize_url, provider.token_url, credential.client_id
 
 
 def redeemed(outcome: Outcome) -> Tokens:

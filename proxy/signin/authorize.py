@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from base64 import urlsafe_b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 from ..config import CredentialConfig, redirect_to_send
@@ -45,7 +45,7 @@ class Attempt:
     verifier: Secret
     redirect_uri: str
     began_at: float
-    session: str = ""
+    session: str = field(default="", repr=False)
     bound: bool = True
 
 

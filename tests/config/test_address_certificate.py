@@ -1,6 +1,5 @@
 """The certificate of listeners marked ssl: what is wrong with its files, and what callers will think of it."""
 
-import datetime as dt
 import errno
 import ssl
 from pathlib import Path
@@ -8,18 +7,12 @@ from pathlib import Path
 import pytest
 import trustme
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
-from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-)
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.hazmat.primitives.asymmetric import dsa, rsa
+from cryptography.hazmat.primitives.serialization import PrivateFormat
 
 from proxy.config import TlsFiles
-from proxy.config.exposure import CertificateError, load_certificate
+from proxy.config.certificate import CertificateError, load_certificate
+from tests.support.tls import CALLER, DAY, HOUR, elliptic, made, pem, revoked
 
 NOTHING_BUT = "nothing but ssl may follow an address"
 CREDENTIAL = "credentials: {a: {provider: readycloud, client_id: x, client_secret: y}}\n"
@@ -36,8 +29,6 @@ WEAK = "the certificate is weaker than this machine's OpenSSL allows"
 DOUBT = "warning: the certificate, or one of its chain, {}: callers refuse it"
 LISTEN = "listen: 127.0.0.1:8443 ssl\n"
 WITH_KEY = f"{LISTEN}ssl_certificate: c.pem\nssl_certificate_key: k.pem"
-DAY = dt.timedelta(days=1)
-HOUR = dt.timedelta(hours=1)
 
 
 @pytest.fixture(scope="module")
@@ -50,31 +41,6 @@ def good(ca):
     """Give a certificate with its chain, and its key, as PEM."""
     made = ca.issue_cert("localhost")
     return b"".join(one.bytes() for one in made.cert_chain_pems), made.private_key_pem.bytes()
-
-
-def pem(key, passphrase=b"", form=PrivateFormat.PKCS8):
-    return key.private_bytes(Encoding.PEM, form, BestAvailableEncryption(passphrase) if passphrase else NoEncryption())
-
-
-def made(key, *, begins=-DAY, ends=90 * DAY, purpose=ExtendedKeyUsageOID.SERVER_AUTH):
-    """Give a self-signed certificate that begins and ends so long from now, as PEM."""
-    name, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")]), dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now + begins)
-        .not_valid_after(now + ends)
-        .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    return certificate.public_bytes(Encoding.PEM)
-
-
-def elliptic():
-    return ec.generate_private_key(ec.SECP256R1())
 
 
 @pytest.mark.parametrize(
@@ -203,7 +169,7 @@ def test_weak_certificate(lines, tmp_path):
         (["warning: the certificate expires on {end}: renew it"], {"ends": HOUR}),
         ([DOUBT.format("has expired, by this machine's clock")], {"begins": -3 * DAY, "ends": -HOUR}),
         ([DOUBT.format("is not valid yet, by this machine's clock")], {"begins": HOUR}),
-        ([DOUBT.format("is not one for a server")], {"purpose": ExtendedKeyUsageOID.CLIENT_AUTH}),
+        ([DOUBT.format("is not one for a server")], {"purpose": CALLER}),
     ],
 )
 def test_certificate_that_callers_refuse(lines, tmp_path, expected, changes):
@@ -230,3 +196,89 @@ def test_no_certificate():
     with pytest.raises(CertificateError, match="there is none") as caught:
         load_certificate(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), TlsFiles())
     assert "ssl_certificate" == caught.value.key
+
+
+AUTHORITIES = "ssl_client_certificate: ca.pem"
+BELOW = "listen: 127.0.0.1:8443 ssl\nssl_certificate: both.pem\n"
+
+
+@pytest.fixture
+def both(good, tmp_path):
+    """Write the listener's certificate and key."""
+    (tmp_path / "both.pem").write_bytes(b"".join(good))
+
+
+@pytest.mark.parametrize(
+    ("expected", "line"),
+    [
+        (False, ""),
+        (False, "ssl_verify_client: optional"),
+        (True, "ssl_verify_client: on"),
+        (True, "ssl_verify_client: true"),
+    ],
+)
+def test_authorities_of_callers(lines, loaded, both, ca, tmp_path, expected, line):
+    """They are found beside the configuration, and certificates are optional unless said."""
+    ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    text = f"{BELOW}{AUTHORITIES}\n{line}"
+    assert [] == lines(text)
+    tls = loaded(text).tls
+    assert (tmp_path / "ca.pem", expected) == (tls.client_ca, tls.client_required)
+
+
+def test_authorities_that_are_switched_off(lines, loaded, both):
+    """They are not looked at."""
+    text = f"{BELOW}{AUTHORITIES}\nssl_verify_client: off"
+    assert [] == lines(text)
+    assert (None, False) == (loaded(text).tls.client_ca, loaded(text).tls.client_required)
+
+
+@pytest.mark.parametrize(
+    ("expected", "text"),
+    [
+        ("there is no such file", None),
+        ("this is no file", "folder"),
+        ("this file holds no certificates in PEM form that can be read", ""),
+        ("this file holds no certificates in PEM form that can be read", "CANARY"),
+        ("this file holds no certificates in PEM form that can be read", "key"),
+    ],
+)
+def test_authorities_that_cannot_be_used(lines, both, good, tmp_path, expected, text):
+    """It is told, at their line, and nothing of the file is."""
+    if text == "folder":
+        (tmp_path / "ca.pem").mkdir()
+    elif text is not None:
+        (tmp_path / "ca.pem").write_bytes(good[1] if text == "key" else text.encode())
+    assert [f"config.yaml:3: ssl_client_certificate: {expected}"] == lines(BELOW + AUTHORITIES)
+
+
+@pytest.mark.parametrize("text", ["revoked", "both"])
+def test_revocation_lists_among_the_authorities(lines, both, ca, tmp_path, text):
+    """They may stand beside certificates, and are none."""
+    (tmp_path / "ca.pem").write_bytes(
+        revoked(ca, made(elliptic(), ca)) + (ca.cert_pem.bytes() if text == "both" else b"")
+    )
+    expected = [] if text == "both" else ["config.yaml:3: ssl_client_certificate: this file holds no certificates"]
+    assert expected == lines(BELOW + AUTHORITIES)
+
+
+def test_authorities_without_a_listener(lines, ca, tmp_path):
+    """Where no listener is marked ssl they are doubted, at their own line."""
+    ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    assert [f"config.yaml:1: ssl_client_certificate: {UNUSED}"] == lines(AUTHORITIES)
+
+
+@pytest.mark.parametrize(
+    ("expected", "text"),
+    [
+        (["3: ssl_verify_client: on needs the authorities of callers' certificates: set ssl_client_certificate"],
+         "ssl_verify_client: on"),
+        (["3: ssl_verify_client: on needs the authorities of callers' certificates: set ssl_client_certificate"],
+         "ssl_verify_client: on\nssl_client_certificate: ''"),
+        (["4: ssl_client_certificate: the environment variable UNSET is not set: set it, or write ${UNSET:-}"],
+         "ssl_verify_client: on\nssl_client_certificate: ${UNSET}"),
+    ],
+)  # fmt: skip
+def test_certificates_required_without_authorities(lines, both, expected, text):
+    """Nobody could be admitted; nothing is told twice."""
+    assert [f"config.yaml:{line}" for line in expected] == lines(BELOW + text)

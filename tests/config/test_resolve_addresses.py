@@ -6,11 +6,11 @@ from proxy.config import EVERYBODY, LOOPBACK_ONLY, Address
 
 CREDENTIAL = "credentials: {a: {provider: readycloud, client_id: x, client_secret: y}}\n"
 BEYOND = (
-    "this listens beyond loopback, so that others call in your name: say who may, "
-    "with anonymous: any or a list of networks, or listen on localhost"
+    "this listens beyond loopback, so that others call in your name: say who may, with clients that have keys, "
+    "or with anonymous: any or a list of networks; or listen on localhost"
 )
 SQLITE = "config.yaml:1: store: this version keeps tokens in SQLite only: write sqlite:FILE"
-NETWORKS = "this must be loopback, any, or a list of networks such as 10.0.0.0/8"
+NETWORKS = "this must be loopback, none, any, or a list of networks such as 10.0.0.0/8"
 ADMIN = "the control plane beyond loopback needs admin_key: set one, or use localhost"
 
 
@@ -87,19 +87,21 @@ def test_listening_beyond_loopback(lines, address):
 )
 def test_anonymous(loaded, expected, text):
     """Without a word, only this machine may call."""
-    assert expected == loaded(text).anonymous
+    assert expected == loaded(text).callers.anonymous
 
 
 @pytest.mark.parametrize(
     ("expected", "value"),
     [
-        (["anonymous: none needs clients, which this version lacks: use loopback or networks"], "none"),
+        (["anonymous: with none, and without clients, nobody may call: add clients"], "none"),
         ([f"anonymous: {NETWORKS}"], "CANARY"),
         ([f"anonymous: {NETWORKS}"], "[]"),
         ([f"anonymous: {NETWORKS}"], "{}"),
         ([f"anonymous: {NETWORKS}"], "true"),
         (["anonymous.1: a network is written 10.0.0.0/8 or fd00::/8"], "[10.0.0.0/8, CANARY]"),
         (["anonymous.0: a network is written 10.0.0.0/8 or fd00::/8"], "[10]"),
+        (["anonymous.0: a network is written 10.0.0.0/8 or fd00::/8"], "['::ffff:10.0.0.0/104']"),
+        (["anonymous.0: a network is written 10.0.0.0/8 or fd00::/8"], "[[10.0.0.0/8]]"),
     ],
 )
 def test_bad_anonymous(lines, expected, value):
@@ -109,7 +111,7 @@ def test_bad_anonymous(lines, expected, value):
 
 def test_networks(loaded):
     """A network may be written by any address in it."""
-    networks = loaded("anonymous: [10.1.2.3/8, 'fd00::1/8', 192.0.2.1]").anonymous.networks
+    networks = loaded("anonymous: [10.1.2.3/8, 'fd00::1/8', 192.0.2.1]").callers.anonymous.networks
     assert ["10.0.0.0/8", "fd00::/8", "192.0.2.1/32"] == [str(network) for network in networks]
 
 

@@ -81,37 +81,39 @@ def test_bad_reference(read, tmp_path, expected, value):
 
 
 @pytest.mark.parametrize(
-    ("expected", "value"),
+    ("expected", "text"),
     [
-        ("word", "${file:secrets/word}"),
-        ("word", "${file:./secrets/../secrets/word}"),
-        ("xword", "x${file:secrets/word:-default}"),
-        ("default", "${file:secrets/none:-default}"),
-        ("", "${file:secrets/none:-}"),
-        ("two\nlines", "${file:secrets/lines}"),
-        ("${A}", "${file:secrets/nested}"),
+        ({"a": {"b": "a"}}, "a: {b: ${A}}"),
+        ({"a": {"b": "a", "c": "x"}}, "a: {b: ${A}, c: x}"),
+        ({"a": ["a", "x"]}, "a: [${A}, x]"),
+        ({"a": ["b, c", "x"]}, "a: [${B:-b, c}, x]"),
+        ({"a": {"b": "c: d # e"}}, "a: {b: ${B:-c: d # e}}"),
+        ({"a": {"b": "it's"}}, """a: {b: "${B:-it's}"}"""),
+        ({"a": {"b": "it's"}}, "a: {b: '${B:-it''s}'}"),
+        ({"a": {"b": "\u00e4\n"}}, 'a: {b: "${B:-\\xe4\\n}"}'),
+        ({"a": {"b": "${A}"}}, "a: {b: $${A}}"),
+        ({"${A}": "x"}, "{${A}: x}"),
     ],
 )
-def test_file(tmp_path, monkeypatch, expected, value):
-    """`${file:PATH}` is read beside the configuration, wherever the command runs, less its last line break."""
-    monkeypatch.chdir("/")
-    (tmp_path / "secrets").mkdir()
-    for name, text in {"word": "word\n", "lines": "two\nlines\r\n", "nested": "${A}"}.items():
-        (tmp_path / "secrets" / name).write_bytes(text.encode())
-    (tmp_path / "config.yaml").write_text(f"key: {value}")
-    assert {"key": expected} == read_source(tmp_path / "config.yaml", {}).data
+def test_reference_in_flow(read, expected, text):
+    """A reference needs no quotes in a flow mapping; in quotes, they and escapes mean what YAML says."""
+    assert (expected, []) == read(text, A="a")
 
 
-def test_absolute_file(read, tmp_path):
-    """An absolute path stays one, as of a container's secrets."""
-    (tmp_path / "word").write_text("word")
-    assert {"key": "word"} == read(f"key: ${{file:{tmp_path}/word}}")[0]
-
-
-@pytest.mark.parametrize("value", ['"${file:a\\0b}"', '"${file:\\ud800}"', "${file:" + "a" * 5000 + "}"])
-def test_file_name_that_no_system_takes(read, value):
-    """A name that cannot even be looked for is a problem as a missing file is."""
-    assert ["config.yaml:1: key"] == [line[:18] for line in read(f"key: {value}")[1]]
+@pytest.mark.parametrize(
+    ("expected", "text"),
+    [
+        ({}, "a: b"),
+        ({("a",): {"A"}}, "a: ${A}"),
+        ({("a",): {"A", "B"}}, "a: ${A}-${B:-default}-$${C}-${file:none:-}"),
+        ({("a", 1): {"A"}, ("b", "c"): {"B"}}, "a: [x, '${A}']\nb: {c: '${B:-}'}"),
+        ({("a",): {"A"}, ("b",): {"A"}}, "a: &a ${A}\nb: *a"),
+        ({}, "${A}"),
+    ],
+)
+def test_variables(write, expected, text):
+    """Where each variable stands is kept, be it set or not."""
+    assert expected == read_source(write(text), {"A": "a"}).variables
 
 
 @pytest.mark.parametrize(

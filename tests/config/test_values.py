@@ -4,7 +4,7 @@ import ipaddress
 
 import pytest
 
-from proxy.config import EVERYBODY, LOOPBACK_ONLY, Anonymous
+from proxy.config import EVERYBODY, LOOPBACK_ONLY, NOBODY, Anonymous, is_in
 
 TEN = Anonymous((ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("fd00::/8")))
 
@@ -29,12 +29,26 @@ TEN = Anonymous((ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("fd00:
         (False, TEN, "fe80::1%eth0"),
         (True, EVERYBODY, "203.0.113.9"),
         (True, EVERYBODY, "2001:db8::1"),
+        (True, EVERYBODY, ""),
+        (True, TEN, ""),
         (False, Anonymous(()), "127.0.0.1"),
+        (False, NOBODY, "127.0.0.1"),
+        (False, NOBODY, "::1"),
+        (False, NOBODY, ""),
     ],
 )
 def test_anonymous_caller(expected, anonymous, peer):
     """A caller is admitted by its address, an IPv4 one also where it comes mapped into IPv6."""
     assert expected is anonymous.admits(peer)
+
+
+@pytest.mark.parametrize(
+    ("expected", "address"),
+    [(True, "10.1.2.3"), (True, "::ffff:10.1.2.3"), (True, "fd00::1%eth0"), (False, "11.0.0.0"), (False, "::1")],
+)
+def test_address_in_networks(expected, address):
+    """An address lies in a network whatever clothes it comes in."""
+    assert expected is is_in(address, TEN.networks or ())
 
 
 def test_config_with_secrets(loaded, tmp_path):

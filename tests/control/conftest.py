@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import pytest
 from aiohttp import web
 
-from proxy.config import LOOPBACK_ONLY, Address, Config, CredentialConfig, Limits, Provider
+from proxy.config import Address, Callers, Config, CredentialConfig, Limits, Provider
 from proxy.control.plane import make_app
 from proxy.credentials.answers import Granted, Outcome
 from proxy.credentials.core import CredentialCore, open_core
@@ -61,7 +61,7 @@ def make_config(
         admin_key=Secret(admin_key),
         store=folder / "tokens.db",
         spool_dir=folder,
-        anonymous=LOOPBACK_ONLY,
+        callers=Callers(),
         credentials={one.name: one for one in credentials},
         routes=(),
         limits=Limits(),

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from proxy.config import LOOPBACK_ONLY, Config, Limits
+from proxy.config import Callers, Config, Limits
 from proxy.credentials.answers import Passing, Refused
 from proxy.credentials.core import open_core
 from proxy.credentials.organization import AGAIN
@@ -184,7 +184,7 @@ def config(folder):
         admin_key=credential().client_secret,
         store=folder / "tokens.db",
         spool_dir=folder,
-        anonymous=LOOPBACK_ONLY,
+        callers=Callers(),
         credentials=credentials,
         routes=(),
         limits=Limits(),

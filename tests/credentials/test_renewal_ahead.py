@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from aiohttp import web
 
-from proxy.config import LOOPBACK_ONLY, Config, Limits
+from proxy.config import Callers, Config, Limits
 from proxy.credentials.core import open_core
 from proxy.credentials.record import Origin, Tokens
 from proxy.secret import Secret
@@ -68,7 +68,7 @@ async def core(vendors, tmp_path, clock):
         admin=(),
         store=tmp_path / "tokens.db",
         spool_dir=tmp_path,
-        anonymous=LOOPBACK_ONLY,
+        callers=Callers(),
         credentials={name: credential(name=name, token_url=vendors.url + vendor) for vendor, name in names},
         routes=(),
         limits=Limits(),

@@ -153,6 +153,19 @@ async def test_write_while_another_process_writes_for_long(open_store, path, mon
     assert record(generation=1) == await store.read(NAME)
 
 
+async def test_disk_that_is_full(open_store):
+    """A write that finds no room is told as such, leaves all as it was, and does not keep the next one from it."""
+    store = await open_store()
+    await store.write(record(generation=1))
+    ((pages,),) = store._connection.execute("PRAGMA page_count").fetchall()
+    store._connection.execute(f"PRAGMA max_page_count = {pages}").fetchall()
+    with pytest.raises(StoreError, match="the disk is full"):
+        await store.write(record(generation=2, scope="x" * 100_000))
+    assert record(generation=1) == await store.read(NAME)
+    await store.write(record(generation=2))
+    assert record(generation=2) == await store.read(NAME)
+
+
 async def test_store_that_is_closed(open_store):
     """It says so, and can be closed again."""
     store = await open_store()

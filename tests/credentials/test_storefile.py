@@ -2,6 +2,8 @@
 
 import asyncio
 import functools
+import hashlib
+import hmac
 import itertools
 import sqlite3
 from dataclasses import replace
@@ -46,6 +48,18 @@ INSERT INTO credential VALUES('other',2,NULL,NULL,'',NULL,1800000000.0,'logout',
 PRAGMA application_id = 1112560216;
 PRAGMA user_version = 1;
 """
+# The same of version 2.
+VERSION_2 = (
+    VERSION_1.replace(
+        "trouble_cut_off_at  REAL\n", "trouble_cut_off_at  REAL, brought_at REAL, org_pk TEXT NOT NULL DEFAULT ''\n"
+    )
+    .replace("NULL);", "NULL,NULL,'7kQ2f');")
+    .replace("user_version = 1", "user_version = 2")
+    + """
+CREATE TABLE own (key BLOB NOT NULL) STRICT;
+INSERT INTO own VALUES(X'0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef');
+"""
+)
 KEPT = Record(
     name=NAME,
     generation=7,
@@ -106,6 +120,25 @@ async def test_file_of_version_1(path):
         assert storefile.SCHEMA_VERSION == version(path)
 
 
+async def test_file_of_version_2(tmp_path):
+    """So it is; the key by which its readers know each other stays."""
+    path = tmp_path / "two.db"
+    connection = sqlite3.connect(path)
+    connection.executescript(VERSION_2)
+    connection.close()
+    before = hmac.new(bytes.fromhex("0123456789abcdef" * 4), b"x", hashlib.sha256).hexdigest()
+    for keys in ([], [Secret("A" * 43 + "=")]):
+        store = await Store.open(path, keys)
+        await store.encrypt_all()
+        assert [replace(KEPT, org_pk="7kQ2f"), replace(OTHER, org_pk="7kQ2f")] == [
+            await store.read(NAME),
+            await store.read("other"),
+        ]
+        assert before == await store.prove("x")
+        await store.close()
+        assert storefile.SCHEMA_VERSION == version(path)
+
+
 async def test_file_of_version_1_that_a_serve_of_that_version_has_open(path):
     """What that one still writes is not lost."""
     old = sqlite3.connect(path, isolation_level=None)
@@ -162,8 +195,8 @@ async def test_file_that_another_process_brings_up_to_date_while_we_open_it(path
 async def test_file_that_cannot_be_brought_up_to_date(path, monkeypatch):
     """It is left as it was, whatever was done before that, and opens when that is mended."""
     with monkeypatch.context() as patched:
-        patched.setattr(storefile, "SCHEMA_VERSION", 3)
-        patched.setitem(storefile._STEPS, 2, lambda file: file.execute("ALTER TABLE credential ADD COLUMN org_pk TEXT"))
+        patched.setattr(storefile, "SCHEMA_VERSION", 4)
+        patched.setitem(storefile._STEPS, 3, lambda file: file.execute("ALTER TABLE credential ADD COLUMN org_pk TEXT"))
         with pytest.raises(StoreError, match="cannot be used"):
             await Store.open(path)
     assert 1 == version(path)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from proxy.config import Limits, TlsFiles
+from proxy.credentials import mounts
 from proxy.credentials.core import open_core
 from proxy.credentials.health import State
 from proxy.credentials.record import Origin, Record, Tokens
@@ -23,6 +24,8 @@ from proxy.secret import Secret
 
 from .conftest import NOW, credential
 
+KEY, OTHER_KEY = Secret("A" * 43 + "="), Secret("B" * 42 + "A=")
+
 
 @dataclass
 class Settings:
@@ -32,6 +35,7 @@ class Settings:
     limits: Limits
     credentials: dict[str, Any]
     tls: TlsFiles = field(default_factory=TlsFiles)
+    store_keys: tuple[Secret, ...] = ()
 
 
 @pytest.fixture
@@ -112,6 +116,35 @@ async def test_a_store_that_others_can_read(signed_in):
     """The store's own warning is passed on."""
     signed_in.store.chmod(0o644)
     assert "can be read by other users" in (await see_store(signed_in)).permissions
+
+
+@pytest.mark.parametrize("keys", [(), (KEY,)], ids=["no key", "key"])
+async def test_a_store_that_other_machines_may_read(signed_in, tmp_path, monkeypatch, keys):
+    """The store's own warning is passed on, unless its tokens are encrypted."""
+    (tmp_path / "mountinfo").write_text("1 0 0:1 / / rw - nfs4 server:/ rw\n")
+    monkeypatch.setattr(mounts, "_MOUNTS", tmp_path / "mountinfo")
+    signed_in.store_keys = keys
+    assert (not keys) is ("others may share (nfs4)" in (await see_store(signed_in)).sharing)
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [((), "are encrypted: set store_key"), ((OTHER_KEY,), "was written with another store_key")],
+    ids=["no key", "another key"],
+)
+async def test_a_store_that_our_keys_do_not_open(signed_in, keys, words):
+    """It is told in the store's words, and left as it was."""
+    store = await Store.open(signed_in.store, [KEY])
+    await store.encrypt_all()
+    await store.close()
+    before = signed_in.store.read_bytes()
+    signed_in.store_keys = keys
+    seen = await see_store(signed_in)
+    assert words in seen.trouble
+    assert seen.health is None
+    with pytest.raises(StoreError, match=words):
+        await read_health(signed_in)
+    assert before == signed_in.store.read_bytes()
 
 
 @pytest.mark.parametrize("content", [b"not a database at all, but long enough to be looked at" * 9, b"x"])

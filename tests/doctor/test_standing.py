@@ -63,6 +63,7 @@ def health(*, scope="", refresh="r", expires_in=1000.0, outcome=None, renewing=F
         (replace(THERE, presence=Presence.DANGLING), [Level.PROBLEM, Level.OK], "a link to a file that is not there"),
         (replace(THERE, trouble="it is damaged"), [Level.PROBLEM, Level.OK], "it is damaged"),
         (replace(THERE, permissions="others can read it"), [Level.OK, Level.WARNING, Level.OK], "chmod 600"),
+        (replace(THERE, sharing="others may"), [Level.OK, Level.WARNING, Level.OK], "openssl rand -base64 32"),
         (replace(THERE, locks=(Path("/data/l"),)), [Level.OK, Level.PROBLEM, Level.OK], "/data/l: this lock file"),
         (replace(THERE, folder=replace(FOLDER, exists=False)), [Level.OK, Level.PROBLEM], "no such folder"),
         (replace(THERE, folder=replace(FOLDER, writable=False)), [Level.OK, Level.PROBLEM], "cannot write there"),

@@ -102,7 +102,7 @@ async def test_too_many_busy_callers(gateway: Gateway, upstream: Upstream) -> No
             assert refused(await late.answer())
             assert await late.ended()
         for caller in busy:
-            await caller.send(b"Host: a\r\n\r\n")
+            await caller.send(b"Host: localhost\r\n\r\n")
             assert 200 == (await caller.answer()).status
 
 

@@ -9,10 +9,8 @@ import json
 import os
 import socket
 import ssl
-import subprocess
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -20,107 +18,22 @@ import pytest_asyncio
 import requests
 import trustme
 
-from tests.conftest import need
-from tests.e2e.conftest import Caller, Gateway, port_of
+from tests.e2e.listener_tls import MIB, Tls, listening_tls, prepared
 from tests.support.processes import Done, Proxy, free_port
-from tests.support.upstream import LIMIT, Do, Tokens, Upstream, chunk, reply
+from tests.support.tls import VERSIONS, Authority
+from tests.support.upstream import LIMIT, Do, Upstream, chunk, reply
 
-MIB = 1 << 20
 HEADER_TIMEOUT = 1.5  # seconds, for what never ends
 
 
-@dataclass
-class Tls(Gateway):
-    """A running proxy that listens at a port and a unix socket with TLS, and at another port without."""
-
-    tls_port: int
-    socket: Path
-    ca: Path
-
-    @property
-    def url(self) -> str:
-        return f"https://localhost:{self.tls_port}"
-
-    @property
-    def trust(self) -> ssl.SSLContext:
-        return ssl.create_default_context(cafile=self.ca)
-
-    @contextlib.asynccontextmanager
-    async def tls_caller(self, context: ssl.SSLContext | None = None) -> AsyncIterator[Caller]:
-        """A connection to the listener with TLS."""
-        streams = await asyncio.open_connection(
-            "127.0.0.1", self.tls_port, limit=MIB, ssl=context or self.trust, server_hostname="localhost"
-        )
-        caller = Caller(*streams)
-        try:
-            yield caller
-        finally:
-            streams[1].transport.abort()
-
-    async def curl(self, *arguments: str) -> Done:
-        """Run curl, which trusts the authority."""
-        program = await asyncio.to_thread(need, "curl")
-        line = [program, "-sS", "--cacert", str(self.ca), *arguments]
-        done = await asyncio.to_thread(subprocess.run, line, capture_output=True, check=False, timeout=LIMIT)
-        return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
-
-
-def configuration(proxy: Proxy, listen: list[str], upstream: int, **more: object) -> str:
-    """A configuration with the route /t to an upstream, which listens at those addresses."""
-    url = f"http://127.0.0.1:{upstream}"
-    keys = {
-        "listen": listen,
-        "admin": f"127.0.0.1:{proxy.admin_port}",
-        "renewal_guard": 0,
-        "providers": {"test": {"upstream": url, "token_url": f"{url}/token", "grant": "manual"}},
-        "credentials": {"test": {"provider": "test", "client_id": "id", "client_secret": "secret"}},
-        "routes": [{"prefix": "/t", "credential": "test"}],
-        **more,
-    }
-    return "".join(f"{key}: {json.dumps(value)}\n" for key, value in keys.items())
-
-
-def certificate(folder: Path, ca: trustme.CA) -> dict[str, str]:
-    """Write a certificate for localhost and its key; give the keys of the configuration for them."""
-    made = ca.issue_cert("localhost", "127.0.0.1")
-    (folder / "c.pem").write_bytes(b"".join(one.bytes() for one in made.cert_chain_pems))
-    made.private_key_pem.write_to_path(str(folder / "k.pem"))
-    return {"ssl_certificate": "c.pem", "ssl_certificate_key": "k.pem"}
-
-
-@pytest.fixture(scope="module")
-def ca() -> trustme.CA:
-    return trustme.CA()
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def gateway(
-    tmp_path_factory: pytest.TempPathFactory, listener: socket.socket, ca: trustme.CA
-) -> AsyncIterator[Tls]:
-    """The proxy that all tests of this module share."""
-    folder = tmp_path_factory.mktemp("tls")
-    ca.cert_pem.write_to_path(str(folder / "ca.pem"))
-    proxy = Proxy(folder)
-    tls = Tls(proxy, Tokens(), listener, free_port(), folder / "s", folder / "ca.pem")
-    listen = [f"127.0.0.1:{proxy.port}", f"127.0.0.1:{tls.tls_port} ssl", f"unix:{tls.socket} ssl"]
-    own = [{"prefix": "/t", "credential": "test"}, {"listen": f"127.0.0.1:{free_port()} ssl", "credential": "test"}]
-    text = configuration(
-        proxy,
-        listen,
-        port_of(listener),
-        routes=own,
-        client_header_timeout=HEADER_TIMEOUT,
-        **certificate(folder, ca),
-    )
-    (folder / "config.yaml").write_text(text)
-    await proxy.bring_tokens("test", tls.tokens.pair())
-    try:
-        await proxy.start()
+async def gateway(tmp_path_factory: pytest.TempPathFactory, listener: socket.socket) -> AsyncIterator[Tls]:
+    """The proxy that all tests of this module share, with a listener of a route too."""
+    own = {"listen": f"127.0.0.1:{free_port()} ssl", "credential": "test"}
+    authority = Authority(tmp_path_factory.mktemp("tls"))
+    settings = {"routes": [{"prefix": "/t", "credential": "test"}, own], "client_header_timeout": HEADER_TIMEOUT}
+    async with listening_tls(authority, listener, **settings) as tls:
         yield tls
-    finally:
-        assert 0 == await proxy.stop(), proxy.log
-        assert "not foreseen" not in proxy.log
-        assert "Traceback" not in proxy.log
 
 
 async def test_curl(gateway: Tls, upstream: Upstream) -> None:
@@ -160,22 +73,20 @@ async def test_one_mebibyte_each_way(gateway: Tls, upstream: Upstream) -> None:
     def call() -> list[bytes]:
         with requests.Session() as session:
             session.trust_env = False  # REQUESTS_CA_BUNDLE would go before `verify`
-            session.verify = str(gateway.ca)
+            session.verify = str(gateway.authority.file)
             return [session.post(f"{gateway.url}/t/", data=up, timeout=LIMIT).content for _ in range(2)]
 
     assert [down, down[::-1]] == await asyncio.to_thread(call)
     assert [up, up] == [one.body for one in upstream.requests]
 
 
-@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("version", VERSIONS)
 async def test_chunks(gateway: Tls, upstream: Upstream, version: ssl.TLSVersion) -> None:
     """Each chunk goes on while the next is still to come, whichever the version."""
     goes_on = asyncio.Event()
     head = b"HTTP/1.1 200 Fine\r\nTransfer-Encoding: chunked\r\n\r\n"
     upstream.script([head, chunk(b"first"), goes_on, chunk(b"second"), chunk(b"")])
-    context = gateway.trust
-    context.minimum_version = context.maximum_version = version
-    async with gateway.tls_caller(context) as caller:
+    async with gateway.tls_caller(gateway.authority.trust(version=version)) as caller:
         await caller.send(gateway.head("POST /t/ HTTP/1.1", b"Transfer-Encoding: chunked"), chunk(b"up"))
         await caller.head()
         assert b"first" in await caller.until(b"first")
@@ -206,7 +117,7 @@ async def test_answer_that_breaks_off(gateway: Tls, upstream: Upstream) -> None:
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 async def test_plain_http_to_the_tls_port(gateway: Tls, upstream: Upstream, method: str) -> None:
     """It gets 400 in plain HTTP, saying what to do, and goes no further."""
-    data = ["--data-binary", "@" + str(gateway.ca)] if method == "POST" else []
+    data = ["--data-binary", "@" + str(gateway.authority.file)] if method == "POST" else []
     done = await gateway.curl("-i", "-X", method, *data, f"http://127.0.0.1:{gateway.tls_port}/t/")
     head, _, body = done.out.partition("\r\n\r\n")
     assert (0, "HTTP/1.1 400 Bad Request") == (done.code, head.splitlines()[0])
@@ -251,7 +162,7 @@ async def test_plain_http_in_the_middle_of_a_handshake(gateway: Tls) -> None:
     """Whoever has begun with TLS is answered in TLS: by an alert, never in plain HTTP."""
     up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
     with contextlib.suppress(ssl.SSLWantReadError):
-        gateway.trust.wrap_bio(down, up, server_hostname="localhost").do_handshake()
+        gateway.authority.trust().wrap_bio(down, up, server_hostname="localhost").do_handshake()
     async with gateway.caller(gateway.tls_port) as caller:
         await caller.send(up.read())
         heard = await caller.some()
@@ -306,25 +217,18 @@ async def test_control_plane(gateway: Tls) -> None:
     )
 
 
-async def test_end(bare_proxy: Proxy, listener: socket.socket, ca: trustme.CA) -> None:
+async def test_end(tmp_path: Path, listener: socket.socket) -> None:
     """Told to stop, it waits neither for callers who do not close nor for half a handshake."""
-    tls = Tls(bare_proxy, Tokens(), listener, free_port(), bare_proxy.folder / "s", bare_proxy.folder / "ca.pem")
-    ca.cert_pem.write_to_path(str(tls.ca))
-    listen = [f"127.0.0.1:{bare_proxy.port}", f"127.0.0.1:{tls.tls_port} ssl"]
-    text = configuration(
-        bare_proxy, listen, port_of(listener), lingering_timeout=0.2, **certificate(bare_proxy.folder, ca)
-    )
-    (bare_proxy.folder / "config.yaml").write_text(text)
-    await bare_proxy.bring_tokens("test", tls.tokens.pair())
+    tls = await prepared(Authority(tmp_path), listener, lingering_timeout=0.2)
     # Nobody can close a transport in the middle of a handshake; uvloop warns of it, and hangs if the warning is raised.
-    await bare_proxy.start({"PYTHONWARNINGS": "default"})
+    await tls.proxy.start({"PYTHONWARNINGS": "default"})
     async with Upstream(tls.tokens).serving(listener), tls.tls_caller() as caller, tls.caller(tls.tls_port) as half:
         await half.send(b"\x16\x03\x01")
         await caller.send(tls.head("GET /t/ HTTP/1.1"))
         assert b"ok" == (await caller.answer()).body
         caller.reader._transport.pause_reading()  # type: ignore[attr-defined]
         began = time.monotonic()
-        assert 0 == await bare_proxy.stop()
+        assert 0 == await tls.proxy.stop()
         assert 10 > time.monotonic() - began
 
 
@@ -336,10 +240,10 @@ async def test_certificate_that_is_not_there(bare_proxy: Proxy, command: str) ->
     assert (2, "config.yaml:3: ssl_certificate: there is no such file\n") == (done.code, done.out + done.err)
 
 
-async def test_certificate_that_ends_soon(bare_proxy: Proxy, ca: trustme.CA) -> None:
+async def test_certificate_that_ends_soon(bare_proxy: Proxy) -> None:
     """`check` warns of it and finds no error."""
     end = dt.datetime.now(dt.UTC) + dt.timedelta(days=3)
-    made = ca.issue_cert("localhost", not_after=end)
+    made = trustme.CA().issue_cert("localhost", not_after=end)
     made.private_key_and_cert_chain_pem.write_to_path(str(bare_proxy.folder / "c.pem"))
     (bare_proxy.folder / "config.yaml").write_text("listen: 127.0.0.1:0 ssl\nssl_certificate: c.pem\n")
     done = await bare_proxy.command("check")

@@ -61,7 +61,7 @@ async def test_refresh_that_is_told_to_end(bare_proxy: Proxy, vendors: Sandbox, 
     assert b"renewed onecloud: generation 2" in out
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_serve_that_is_told_to_end_again_and_again(
     proxy: Proxy, vendors: Sandbox, number: signal.Signals
 ) -> None:

@@ -16,7 +16,7 @@ from proxy.gateway.message import Trail
 from proxy.logs import JsonFormatter, Lines, TextFormatter, configure
 
 NOW = 1_800_000_000_123_000_000  # nanoseconds
-TRAIL = Trail(route="/a", credential="acme", generation=7, replayed=True, error="caller_hung_up")
+TRAIL = Trail(client="erp", route="/a", credential="acme", generation=7, replayed=True, error="caller_hung_up")
 FORMATTERS = {"text": TextFormatter(), "json": JsonFormatter()}
 SECRET = "canary-in-a-value"
 
@@ -42,6 +42,7 @@ def formatted(log_format, path="/a", method="GET", trail=TRAIL, status=200, sent
         "status": status,
         "milliseconds": round(seconds * 1000, 1),
         "bytes": sent,
+        "client": trail.client,
         "route": trail.route,
         "credential": trail.credential,
         "generation": trail.generation,
@@ -81,13 +82,13 @@ def opened():
 def test_line():
     """It holds what happened and nothing else."""
     assert (
-        "2027-01-15T08:00:00.123Z INFO GET /a/b?c 200 milliseconds=12.3 bytes=1234 route=/a credential=acme "
-        "generation=7 replayed=True error=caller_hung_up peer=::1\n"
+        "2027-01-15T08:00:00.123Z INFO GET /a/b?c 200 milliseconds=12.3 bytes=1234 client=erp route=/a "
+        "credential=acme generation=7 replayed=True error=caller_hung_up peer=::1\n"
     ) == written("text", "/a/b?c=d")
     assert (
         '{"time": "2027-01-15T08:00:00.123Z", "level": "info", "logger": "bearer_proxy.access", '
         '"message": "GET /a/b?c 200", "method": "GET", "path": "/a/b?c", "status": 200, "milliseconds": 12.3, '
-        '"bytes": 1234, "route": "/a", "credential": "acme", "generation": 7, "replayed": true, '
+        '"bytes": 1234, "client": "erp", "route": "/a", "credential": "acme", "generation": 7, "replayed": true, '
         '"error": "caller_hung_up", "peer": "::1"}\n'
     ) == written("json", "/a/b?c=d")
 
@@ -99,6 +100,7 @@ def test_line():
         {},
         {"trail": Trail()},
         {"trail": Trail(route="/a", credential="acme")},
+        {"trail": Trail(client="erp")},
         {"trail": Trail(route='"\\ \u00e9\n', credential="\u2603", generation=0)},
         {"method": "PROPFIND"},
         {"method": "-"},

@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.gateway.message import Arrived, Request, Trail
+from proxy.gateway.message import Arrived, Downstream, Request, Trail
 from tests.support.gateway import INVALID, Answer, Bench
 
 RAW = b"GET /rc/a HTTP/1.1\r\nHost: localhost\r\nX: 1\r\n\r\n"
@@ -14,7 +14,8 @@ async def bench(tmp_path):
 
 
 def request(target="/rc/a", *, body=None, length=None, **more):
-    made = Request("GET", target, [("Host", "localhost"), ("X", "1")], host="localhost", raw=RAW, peer="127.0.0.1")
+    made = Request("GET", target, [("Host", "localhost"), ("X", "1")], host="localhost", raw=RAW)
+    made.downstream = Downstream(address="127.0.0.1")
     made.length, made.has_body, made.body = length, body is not None, body
     for name, value in more.items():
         setattr(made, name, value)
@@ -38,9 +39,9 @@ async def test_same_head_with_other_bodies(bench):
     """Each body goes out with its own request, and is not remembered."""
     for data in (b"abc", b"def"):
         (await bench.take(request(body=Arrived(data), length=3))).close()
-    (place_and_plan,) = bench.take._plans.values()
+    (plan,) = bench.take._plans.values()
     assert [(1, b"abc"), (1, b"def")] == bench.vendor.sent
-    assert place_and_plan[1].body is None
+    assert plan.outgoing.body is None
     assert 0 == bench.spool.used
 
 
@@ -48,7 +49,7 @@ async def test_same_head_on_another_listener(bench):
     """What one leads to says nothing of the other."""
     (await bench.take(request())).close()
     with pytest.raises(Exception, match="no route"):
-        await bench.take(request(listener="127.0.0.1:8066"))
+        await bench.take(request(downstream=Downstream("127.0.0.1:8066", address="127.0.0.1")))
     assert 1 == len(bench.vendor.sent)
 
 
@@ -56,7 +57,7 @@ async def test_same_head_from_a_caller_who_is_not_admitted(bench):
     """Who may call is asked each time."""
     (await bench.take(request())).close()
     with pytest.raises(Exception, match="not admitted"):
-        await bench.take(request(peer="10.0.0.1"))
+        await bench.take(request(downstream=Downstream(address="10.0.0.1")))
     assert 1 == len(bench.vendor.sent)
 
 

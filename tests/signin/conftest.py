@@ -5,7 +5,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from proxy.config import LOOPBACK_ONLY, Config, Limits
+from proxy.config import Callers, Config, Limits
 from proxy.credentials.answers import Granted, Outcome
 from proxy.credentials.core import open_core
 from proxy.credentials.exchange import Code
@@ -72,7 +72,7 @@ def config(tmp_path):
         admin=(),
         store=tmp_path / "tokens.db",
         spool_dir=tmp_path,
-        anonymous=LOOPBACK_ONLY,
+        callers=Callers(),
         credentials={one.name: one for one in CREDENTIALS},
         routes=(),
         limits=Limits(login_timeout=TIMEOUT),

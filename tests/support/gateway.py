@@ -10,12 +10,14 @@ import asyncio
 from collections.abc import Iterable
 from pathlib import Path
 
-from proxy.config import LOOPBACK_ONLY, ORG_PK, CredentialConfig, RouteConfig, Upstream, presets
+from proxy.callers.guesses import Guesses
+from proxy.config import ORG_PK, Callers, CredentialConfig, RouteConfig, Upstream, presets
 from proxy.credentials.record import Snapshot
 from proxy.errors import CallerError, CredentialError, LoginRequiredError, RequestError
+from proxy.gateway.admission import Admission
 from proxy.gateway.body import Spool
 from proxy.gateway.forward import Forwarder, Replay
-from proxy.gateway.message import Headers, Outbound, Readable, Request, Response, Trail, Upgraded
+from proxy.gateway.message import Downstream, Headers, Outbound, Readable, Request, Response, Trail, Upgraded
 from proxy.gateway.routes import RouteTable, make_route
 from proxy.secret import Secret
 
@@ -210,7 +212,7 @@ class Organization:
 class Bench:
     """A forwarder between these, with a route `/rc` to ReadyCloud and `/orders` to an organization's."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, callers: Callers = Callers()) -> None:  # noqa: B008 - frozen
         self.stop = Stop()
         self.vendor = Vendor(self.stop)
         self.credential = Credential(self.vendor, self.stop)
@@ -228,7 +230,7 @@ class Bench:
             {"acme": self.credential},
             {"acme": self.organization},
             self.vendor,
-            LOOPBACK_ONLY,
+            Admission(callers, frozenset(), Guesses()),
             Replay(self.spool, MEMORY, LIMIT),
         )
 
@@ -251,7 +253,7 @@ class Bench:
                 target,
                 list(headers),
                 host=next((value for name, value in headers if name.lower() == "host"), ""),
-                peer=peer,
+                downstream=Downstream(address=peer, reached="127.0.0.1"),
                 length=length,
                 has_body=has_body,
                 body=(There if there else Arriving)(self.stop, body) if has_body else None,

@@ -14,8 +14,8 @@ import asyncio
 import socket
 import struct
 
-from ...errors import ProxyLimitError, RequestError, RequestTimeoutError
-from ..message import Request, Upgraded
+from ...errors import CallerNotAdmittedError, ProxyLimitError, RequestError, RequestTimeoutError
+from ..message import Downstream, Request, Upgraded
 from .deadlines import Deadlines
 from .inbox import Inbox
 from .server import Member, Server
@@ -23,6 +23,8 @@ from .stream import Drain
 from .turn import Turn
 
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER with no time: close sends RST
+_CREDENTIALS = struct.Struct("3i")  # struct ucred: process, user, group
+_GONE = "0.0.0.0"  # noqa: S104 - nobody's address: of a caller that was gone before we could see its own
 _LINGER = 30.0  # seconds that what nobody reads is taken for (nginx's lingering_time)
 _JOINED = 16 << 10  # bytes that are worth copying, to be sent as one
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -33,9 +35,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, server: Server, listener: str, scheme: str) -> None:
         self.server = server
-        self.listener = listener
-        self.scheme = scheme
-        self.peer = ""
+        self.downstream = Downstream(listener, scheme)
         self.transport: asyncio.Transport
         self.inbox: Inbox
         self.drain: Drain
@@ -45,6 +45,7 @@ class Connection(asyncio.Protocol):
         self._half_closed = False
         self._spoke = False  # something was sent since the caller closed its side
         self._lingers_until: float | None = None
+        self.retired = False  # another connection is to be made for the next request
         self._given_away = False
         self._welcome = True  # there is room for it
 
@@ -52,14 +53,30 @@ class Connection(asyncio.Protocol):
         """Begin."""
         server = self.server
         self.transport = transport  # type: ignore[assignment]
-        peer = transport.get_extra_info("peername")
-        self.peer = peer[0] if isinstance(peer, tuple) else ""
+        self.downstream = self._introduced(self.downstream)
         self.drain = Drain(self.transport, server.send_limit, _not_taken)
         self.inbox = Inbox(self.transport, server.limits, server.known, server.body_limit, self._ask)
         if not server.join(self):
             self._welcome = False
             self.inbox.refuse(ProxyLimitError("the proxy has as many callers' connections as it may have"))
+        elif server.users is not None and not self.downstream.address and _user(transport) not in server.users:
+            self._welcome = False
+            self.inbox.refuse(CallerNotAdmittedError("programs of this user may not call here: see socket_users"))
         self._task = asyncio.get_running_loop().create_task(self._serve())
+
+    def _introduced(self, known: Downstream) -> Downstream:
+        """See who the caller is, as far as its connection tells."""
+        transport = self.transport
+        peer, here = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+        by_tcp = isinstance(here, tuple)  # a caller that has reset its connection has no name any more
+        address = peer[0] if isinstance(peer, tuple) else _GONE
+        return Downstream(
+            known.listener,
+            known.scheme,
+            address if by_tcp else "",
+            here[0] if by_tcp else "",
+            self.server.identify(transport) if known.scheme == "https" else None,
+        )
 
     def data_received(self, data: bytes) -> None:
         """Take what has come."""
@@ -74,7 +91,7 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Stay open for a caller that has asked for something, and may still listen."""
-        if self.inbox.waiting or not self.inbox.whole or self.scheme == "https":
+        if self.inbox.waiting or not self.inbox.whole or self.downstream.scheme == "https":
             return False
         self._half_closed = True
         self._spoke = False
@@ -129,6 +146,13 @@ class Connection(asyncio.Protocol):
         """Wait no more for a caller that has closed its side, or that sends what nobody reads."""
         if self._lingers_until is not None or not self._spoke:
             self.abort()
+
+    def retire(self) -> None:
+        """Go after the answer under way, if a certificate says who the caller is: it may be good no more."""
+        tls = self.transport.get_extra_info("ssl_object")
+        if tls is not None and tls.getpeercert(binary_form=True):
+            self.retired = True
+            self.stop()
 
     def stop(self) -> None:
         """Take no more requests."""
@@ -216,6 +240,12 @@ class Connection(asyncio.Protocol):
 
     def _ask(self) -> None:
         self.write(_CONTINUE)
+
+
+def _user(transport: asyncio.BaseTransport) -> int:
+    """Give the id of the user whose process has connected to a unix socket."""
+    told = transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    return int(_CREDENTIALS.unpack(told)[1])
 
 
 def _not_taken() -> RequestError:

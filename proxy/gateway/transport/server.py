@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from itertools import islice
 from typing import Protocol
 
-from ...config import Limits
+from ...config import ClientConfig, Limits
 from ...metrics import Metrics
 from ..accesslog import AccessLog
 from ..memo import Memo
@@ -18,7 +18,7 @@ from .stream import Drain, Stream
 from .tunnel import Tunnel
 
 Forward = Callable[[Request], Awaitable[Response]]
-
+Identify = Callable[[asyncio.BaseTransport], ClientConfig | None]
 
 _LOOK = 64  # connections that are looked at for one that can give way
 
@@ -29,6 +29,9 @@ class Member(Protocol):
     @property
     def spare(self) -> bool:
         """Whether nothing is under way, and it can be closed at once."""
+
+    def retire(self) -> None:
+        """Go after the answer under way, if a certificate says who the caller is."""
 
     def close(self) -> None:
         """Close it: another needs its place."""
@@ -50,12 +53,24 @@ class Member(Protocol):
 
 
 class Server:
-    """Serves callers with `forward`, `most` connections at a time. Make it inside a running loop; `stop` ends it."""
+    """Serves callers with `forward`, `most` connections at a time. Make it inside a running loop; `stop` ends it.
+
+    `identify` tells whose certificate a connection has. Over unix sockets only `users` may call, None for all.
+    """
 
     def __init__(
-        self, forward: Forward, limits: Limits, log: AccessLog | None, metrics: Metrics | None, most: int
+        self,
+        forward: Forward,
+        limits: Limits,
+        log: AccessLog | None,
+        metrics: Metrics | None,
+        most: int,
+        identify: Identify = lambda _: None,
+        users: frozenset[int] | None = None,
     ) -> None:
         self.forward = forward
+        self.identify = identify
+        self.users = users
         self.limits = limits
         self.log = log
         self.metrics = metrics
@@ -73,6 +88,13 @@ class Server:
         self.tunnel_stalled: Deadlines[Tunnel] = Deadlines(limits.client_send_timeout, Tunnel.abort)
         self._members: set[Member] = set()
         self._empty: asyncio.Future[None] | None = None
+
+    def reload(self, forward: Forward, identify: Identify) -> None:
+        """Answer with another `forward` from now on. Whoever has shown a certificate has to show it anew."""
+        self.forward = forward
+        self.identify = identify
+        for member in [*self._members]:
+            member.retire()
 
     def join(self, member: Member) -> bool:
         """Take a new connection in. False if there are too many already, and none of them is idle (D9)."""

@@ -12,7 +12,7 @@ import time
 from typing import Protocol
 
 from ...errors import BadTargetError, MethodNotImplementedError, RequestError
-from ..message import Readable, Request, Response, Trail, Upgraded
+from ..message import Downstream, Readable, Request, Response, Trail, Upgraded
 from ..problem import problem
 from .http1 import LAST_CHUNK, head_bytes
 from .server import Server
@@ -29,10 +29,9 @@ class Caller(Protocol):
     """The connection that a request came by."""
 
     server: Server
-    listener: str
-    scheme: str
-    peer: str
+    downstream: Downstream
     drain: Drain
+    retired: bool
 
     def write(self, *data: bytes) -> None: ...
     def abort(self) -> None: ...
@@ -57,7 +56,7 @@ class Turn:
         """Forward, answer and log; tell whether the connection can have another turn."""
         caller, body = self._caller, request.body
         server = caller.server
-        request.listener, request.scheme, request.peer = caller.listener, caller.scheme, caller.peer
+        request.downstream = caller.downstream
         request.trail = self._trail
         server.in_flight += 1
         try:
@@ -73,7 +72,9 @@ class Turn:
             except Exception as error:  # noqa: BLE001 - nothing unmapped reaches a caller
                 self._complain("a request", error)
                 response = problem(RequestError())
-            keeps = server.keeps_alive and not server.stopping
+            if request.added:
+                response.headers.extend(request.added)
+            keeps = server.keeps_alive and not (server.stopping or caller.retired)
             self._keep = request.keep_alive and keeps and (body is None or body.ended)
             await self._answer(response, request.method, request.version)
         except asyncio.CancelledError:
@@ -187,6 +188,7 @@ class Turn:
         caller, trail, status = self._caller, self._trail, self._status
         server = caller.server
         if server.log is not None:
-            server.log.write(method, target, status, self._sent, seconds, caller.peer or "unix", trail)
+            peer = trail.address or caller.downstream.address or "unix"
+            server.log.write(method, target, status, self._sent, seconds, peer, trail)
         if server.metrics is not None:
             server.metrics.request(trail.route, method, status, seconds, self._sent, received)

@@ -5,6 +5,12 @@ function init(words)
          wrk.method = "POST"
          wrk.body = string.rep("x", 4096)
          wrk.headers["Content-Type"] = "application/octet-stream"
+      elseif word == "new" then -- heads that never came before
+         local count = 0
+         request = function()
+            count = count + 1
+            return wrk.format(nil, wrk.path .. "?n=" .. count)
+         end
       elseif word == "direct" then
          wrk.headers["Authorization"] = "Bearer " .. os.getenv("BENCHMARK_TOKEN")
       end

@@ -23,7 +23,7 @@ from tests.e2e.smuggling.strict import Answer, Request, take_answers
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 TIMED_OUT = 408
-REFUSALS = {400, TIMED_OUT, 413, 414, 417, 431, 494, 501, 505}
+REFUSALS = {400, 403, TIMED_OUT, 413, 414, 417, 431, 494, 501, 505}
 # What passes here and not at nginx, and why that is sound.
 LAXER = {
     "length: tabs about it": "a tab is optional white space (RFC 9110 section 5.6.3); the length goes on written anew",

@@ -1,15 +1,10 @@
-"""Listening sockets for both planes: opened with one clear sentence when that fails, and closed without a trace.
-
-Those marked ssl speak TLS 1.2 or later, and HTTP/1.1 inside. A caller whose handshake fails is told why: by the alert
-that belongs to it, or in plain HTTP if that is what it spoke.
-"""
+"""Listening sockets: opened with one clear sentence when that fails, and closed without a trace."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import errno
-import json
 import os
 import socket
 import ssl
@@ -17,26 +12,23 @@ import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from .config import Address, Limits, TlsFiles
-from .config.exposure import CertificateError, load_certificate
-from .errors import ListenError
+from ..config import Address, Limits
+from ..errors import ListenError
 
-SPEAK_TLS = "plain HTTP was spoken where TLS is: call https:// here"  # what nginx calls 497
-
+_OWNER_ONLY = 0o600
 _BACKLOG = 1024  # connections that wait to be accepted
 _LEAST = 0.1  # seconds: asyncio takes no 0
-_NOT_TLS = ("HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "WRONG_VERSION_NUMBER")  # OpenSSL's words, for a first record
 
 
-def open_sockets(address: Address) -> Sequence[socket.socket]:
+def open_sockets(address: Address, mode: int = _OWNER_ONLY) -> Sequence[socket.socket]:
     """Give listening sockets for `address`. Raises `ListenError` with one sentence; none is left open then.
 
-    Of the two addresses of `localhost` and `*`, IPv6 may be missing where the system has none.
+    `mode` is a unix socket's. Of the two addresses of `localhost` and `*`, IPv6 may be missing where there is none.
     """
     sockets: list[socket.socket] = []
     try:
         if address.path:
-            sockets.append(_unix(Path(address.path)))
+            sockets.append(_unix(Path(address.path), mode))
         for host in () if address.path else address.hosts:
             try:
                 sockets.append(_tcp(host, address.port))
@@ -69,8 +61,8 @@ def _tcp(host: str, port: int) -> socket.socket:
     return sock
 
 
-def _unix(path: Path) -> socket.socket:
-    """Listen on a unix socket that only this user can reach; a dead one that stands there is replaced."""
+def _unix(path: Path, mode: int) -> socket.socket:
+    """Listen on a unix socket, first this user's alone; a dead one that stands there is replaced."""
     with contextlib.suppress(FileNotFoundError):
         if stat.S_ISSOCK(path.stat().st_mode) and not _answers(path):
             path.unlink()
@@ -78,6 +70,7 @@ def _unix(path: Path) -> socket.socket:
     before = os.umask(0o177)
     try:
         sock.bind(str(path))
+        path.chmod(mode)
         sock.listen(_BACKLOG)
         sock.setblocking(False)
     except BaseException:
@@ -110,20 +103,6 @@ def _why(error: OSError, address: Address) -> str:
     return error.strerror or str(error)  # the socket module's own words, for a path that is too long
 
 
-def listener_tls(files: TlsFiles) -> ssl.SSLContext:
-    """Give the context of listeners marked ssl. Raises `ListenError` with one sentence."""
-    context = _Context(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.options |= ssl.OP_NO_RENEGOTIATION
-    context.set_alpn_protocols(["http/1.1"])
-    context.sslobject_class = _Session
-    try:
-        load_certificate(context, files)
-    except CertificateError as error:
-        raise ListenError(f"cannot speak TLS: {error.key}: {error}") from None
-    return context
-
-
 async def accept_callers(
     factory: Callable[[], asyncio.BaseProtocol], sock: socket.socket, limits: Limits, tls: ssl.SSLContext | None = None
 ) -> asyncio.Server:
@@ -140,72 +119,6 @@ async def accept_callers(
         ssl_handshake_timeout=None if tls is None else limits.client_header_timeout,
         ssl_shutdown_timeout=None if tls is None else max(limits.lingering_timeout, _LEAST),
     )
-
-
-def _plain_answer() -> bytes:
-    """Give the answer to plain HTTP, in the form that all errors of ours have."""
-    fields = {"type": "about:blank", "title": "Bad Request", "status": 400, "detail": SPEAK_TLS}
-    ours = {"error": "invalid_request", "error_description": SPEAK_TLS, "details": "caller failed"}
-    body = json.dumps(fields | ours).encode() + b"\n"
-    head = (
-        "HTTP/1.1 400 Bad Request",
-        "Content-Type: application/problem+json",
-        f"Content-Length: {len(body)}",
-        "Cache-Control: no-store",
-        f'Proxy-Status: bearer-proxy; error=http_request_error; details="{SPEAK_TLS}"',
-        "Connection: close",
-    )
-    return "\r\n".join(head).encode() + b"\r\n\r\n" + body
-
-
-class _Session(ssl.SSLObject):
-    """Our side of TLS with one caller.
-
-    asyncio drops what OpenSSL has to say when a handshake fails. So a failure is put off: what there is to say goes
-    out, whatever still comes is dropped, and the connection ends with the caller, or with the handshake's time.
-    """
-
-    incoming: ssl.MemoryBIO
-    outgoing: ssl.MemoryBIO
-    _begun = False
-    _failed = False
-
-    def do_handshake(self) -> None:
-        """Go on as far as possible. Raises `SSLWantReadError` where more is to come."""
-        if self._failed:
-            self.incoming.read()
-            raise ssl.SSLWantReadError
-        try:
-            super().do_handshake()
-        except ssl.SSLWantReadError:
-            self._begun = self._begun or self.outgoing.pending > 0
-            raise
-        except ssl.SSLError as error:
-            self._failed = True
-            if not self._begun and error.reason in _NOT_TLS:
-                self.outgoing.read()
-                self.outgoing.write(_plain_answer())
-            if self.outgoing.pending:
-                raise ssl.SSLWantReadError from None
-            raise
-
-
-class _Context(ssl.SSLContext):
-    """Makes objects that can say something when a handshake fails."""
-
-    def wrap_bio(
-        self,
-        incoming: ssl.MemoryBIO,
-        outgoing: ssl.MemoryBIO,
-        server_side: bool = False,
-        server_hostname: str | bytes | None = None,
-        session: ssl.SSLSession | None = None,
-    ) -> ssl.SSLObject:
-        """Give our side of TLS with one caller."""
-        made = super().wrap_bio(incoming, outgoing, server_side, server_hostname, session)
-        if isinstance(made, _Session):
-            made.incoming, made.outgoing = incoming, outgoing
-        return made
 
 
 def listening_name(sock: socket.socket, *, tls: bool = False) -> str:

@@ -1,33 +1,25 @@
-"""How the proxy is reached: its addresses held against each other, the certificate of those marked ssl, who may call.
+"""PEM files of TLS: those of listeners marked ssl are read, and looked at as callers will look at them.
 
-Takes validated values, reports into the `Source` that they came from. Of files it reads those of the certificate only,
-and no text holds anything of what is in them.
+Authorities of callers, and revocation lists that stand in the same file, are loaded as they will be used.
+
+No text holds anything of what is in the files.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import ssl
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from .address import Address, Network
-from .source import KeyPath, Source
-from .values import EVERYBODY, LOOPBACK_ONLY, Anonymous, TlsFiles
+from .listeners import Listener, set_by
+from .source import Source
+from .values import TlsFiles
 
-Listener = tuple[KeyPath, Address]  # where it is written, and the address
-
-_BEYOND = (
-    "this listens beyond loopback, so that others call in your name: say who may, "
-    "with anonymous: any or a list of networks, or listen on localhost"
-)
-_PLANES: tuple[KeyPath, ...] = (("listen",), ("admin",))
-_WIDE = {4: "0.0.0.0", 6: "::"}  # noqa: S104 - compared, not bound
 _CERTIFICATE, _KEY = "ssl_certificate", "ssl_certificate_key"
+_AUTHORITIES, _VERIFY = "ssl_client_certificate", "ssl_verify_client"
 _EXPIRING = 14 * 86400.0  # seconds before its end
 _DOUBTS = {  # by OpenSSL's X509_V_ERR_… numbers, x509_vfy.h
     9: "is not valid yet, by this machine's clock",
@@ -46,42 +38,15 @@ class CertificateError(ValueError):
         super().__init__(text)
 
 
-def check_listeners(source: Source, planes: Sequence[Listener], own: Sequence[Listener]) -> None:
-    """Report addresses that cannot be listened on at the same time. Routes may share a listener of their own."""
-    taken: list[Listener] = []
-    for path, address in planes:
-        _report_overlap(source, path, address, taken)
-        taken.append((path, address))
-    for path, address in own:
-        _report_overlap(source, path, address, [one for one in taken if one[1] != address or one[0] in _PLANES])
-        taken.append((path, address))
-
-
-def admitted(source: Source, value: Any, listeners: Sequence[Listener], variable: str) -> Anonymous:
-    """Read `anonymous`; without it nobody may listen beyond loopback. `variable` set the data plane's, or is empty."""
-    if value in (None, ""):
-        if not source.settled("anonymous"):
-            for path in dict.fromkeys(path for path, address in listeners if not address.loopback):
-                source.report(path, _set_by(variable, path) + _BEYOND)
-        return LOOPBACK_ONLY
-    if value == "none":
-        source.report(("anonymous",), "none needs clients, which this version lacks: use loopback or networks")
-    elif value == "any":
-        return EVERYBODY
-    elif value != "loopback":
-        return Anonymous(tuple(_networks(source, value)))
-    return LOOPBACK_ONLY
-
-
 def check_certificate(source: Source, files: TlsFiles, listeners: Sequence[Listener], variable: str) -> None:
-    """Report what is wrong with the certificate of listeners marked ssl, and as a warning what soon will be.
+    """Report what is wrong with the files of listeners marked ssl, and as a warning what soon will be.
 
     `variable` set the data plane's addresses, or is empty.
     """
     marked = dict.fromkeys(path for path, address in listeners if address.tls)
     if marked and files.certificate is None and not source.settled(_CERTIFICATE):
         for path in marked:
-            source.report(path, _set_by(variable, path) + f"ssl needs a certificate: set {_CERTIFICATE}")
+            source.report(path, set_by(variable, path) + f"ssl needs a certificate: set {_CERTIFICATE}")
     elif marked and files.certificate is not None:
         try:
             doubt = _doubt(load_certificate(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), files), files.certificate)
@@ -90,9 +55,16 @@ def check_certificate(source: Source, files: TlsFiles, listeners: Sequence[Liste
         else:
             if doubt:
                 source.report((_CERTIFICATE,), doubt, warning=True)
-    elif files.certificate is not None and not (source.settled("listen") or source.settled("routes")):
-        text = "no listener is marked ssl, so callers speak plain HTTP: write ssl after an address of listen"
-        source.report((_CERTIFICATE,), text, warning=True)
+    if not source.settled(_AUTHORITIES):
+        try:
+            load_authorities(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), files)
+        except CertificateError as error:
+            source.report((error.key,), str(error))
+    if not (marked or source.settled("listen") or source.settled("routes")):
+        for key, file in ((_CERTIFICATE, files.certificate), (_AUTHORITIES, files.client_ca)):
+            if file is not None:
+                text = "no listener is marked ssl, so callers speak plain HTTP: write ssl after an address of listen"
+                source.report((key,), text, warning=True)
 
 
 def load_certificate(context: ssl.SSLContext, files: TlsFiles) -> ssl.SSLContext:
@@ -117,6 +89,42 @@ def load_certificate(context: ssl.SSLContext, files: TlsFiles) -> ssl.SSLContext
     except (ssl.SSLError, OSError) as error:
         raise _unusable(getattr(error, "reason", None) or "", where) from None
     return context
+
+
+def load_authorities(context: ssl.SSLContext, files: TlsFiles) -> None:
+    """Have a server's context ask callers for certificates, and verify them. Raises `CertificateError`.
+
+    Whatever certificate the file holds is trusted to have signed, so it may be an authority below the root.
+    """
+    if files.client_ca is None:
+        if files.client_required:
+            raise CertificateError(_VERIFY, f"on needs the authorities of callers' certificates: set {_AUTHORITIES}")
+        return
+    _readable(files.client_ca, _AUTHORITIES)
+    try:
+        check_authorities(files.client_ca, context)
+    except ValueError as error:
+        raise CertificateError(_AUTHORITIES, str(error)) from None
+    context.verify_mode = ssl.CERT_REQUIRED if files.client_required else ssl.CERT_OPTIONAL
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    if context.cert_store_stats()["crl"]:
+        context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
+    context.num_tickets = 0  # each resumed session of TLS 1.3 gets a new ticket: none would ever see a certificate end
+
+
+def check_authorities(path: Path, context: ssl.SSLContext | None = None) -> None:
+    """Have an empty context trust the certificates of a PEM file. Raises ValueError, saying why it cannot."""
+    context = context or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.load_verify_locations(cafile=path)
+    except ssl.SSLError:
+        raise ValueError("this file holds no certificates in PEM form that can be read") from None
+    except FileNotFoundError:
+        raise ValueError("there is no such file") from None
+    except OSError as error:
+        raise ValueError(f"this file cannot be read: {error.strerror}") from None
+    if not context.cert_store_stats()["x509"]:
+        raise ValueError("this file holds no certificates")
 
 
 def _readable(file: Path, key: str) -> None:
@@ -164,43 +172,3 @@ def _doubt(context: ssl.SSLContext, certificate: Path) -> str:
         return "a client with the usual settings cannot speak TLS with this certificate"
     date = time.strftime("%Y-%m-%d", time.gmtime(until))
     return f"the certificate expires on {date}: renew it" if until - time.time() < _EXPIRING else ""
-
-
-def _set_by(variable: str, path: KeyPath) -> str:
-    return f"{variable}: " if variable and path == ("listen",) else ""
-
-
-def _networks(source: Source, value: Any) -> Iterator[Network]:
-    if not isinstance(value, list) or not value:
-        source.report(("anonymous",), "this must be loopback, any, or a list of networks such as 10.0.0.0/8")
-        return
-    for index, item in enumerate(value):
-        try:
-            yield ipaddress.ip_network(str(item), strict=False)
-        except ValueError:
-            source.report(("anonymous", index), "a network is written 10.0.0.0/8 or fd00::/8")
-
-
-def _report_overlap(source: Source, path: KeyPath, address: Address, taken: Sequence[Listener]) -> None:
-    for where, other in taken:
-        if _overlap(other, address):
-            who = str(where[0]) if where in _PLANES else "another route"
-            how = f", {'with' if other.tls else 'without'} ssl" if other.tls is not address.tls else ""
-            source.report(path, f"{address} is listened on by {who} already{how}")
-            return
-
-
-def _overlap(one: Address, other: Address) -> bool:
-    if one.path or other.path:
-        return one.path == other.path
-    if one.port == 0 or one.port != other.port:
-        return False
-    pairs = ((a, b) for a in one.hosts for b in other.hosts)
-    return any(a == b or (_family(a) == _family(b) != 0 and _WIDE[_family(a)] in (a, b)) for a, b in pairs)
-
-
-def _family(host: str) -> int:
-    try:
-        return ipaddress.ip_address(host).version
-    except ValueError:
-        return 0

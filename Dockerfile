@@ -1,8 +1,9 @@
 # Build:  docker build -t bearer-proxy .
 # Run:    see "In a container" in README.md
 #
-# The data plane listens on all addresses of the container, so the configuration has to say who may call
-# (`anonymous`): the container does not start without it. The control plane stays on the container's loopback.
+# The data plane listens on all addresses of the container, so the configuration has to say who may call (`clients`,
+# `anonymous`): the container does not start without it. The control plane stays on the container's loopback.
+# compose.yaml runs it with two sample callers.
 
 FROM python:3.12-slim AS build
 WORKDIR /src
@@ -28,6 +29,6 @@ VOLUME /data
 EXPOSE 8080
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
-  CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8081/healthz', timeout=2)"]
+  CMD ["python", "-c", "from urllib.request import ProxyHandler, build_opener; build_opener(ProxyHandler({})).open('http://127.0.0.1:8081/healthz', timeout=2)"]
 ENTRYPOINT ["bearer-proxy"]
 CMD ["serve"]

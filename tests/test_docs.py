@@ -39,6 +39,13 @@ def test_every_key_is_documented(model: type[ConfigFile]) -> None:
     assert [] == [key for key in model.model_fields if f"`{key}`" not in README]
 
 
+def test_every_link_into_the_project() -> None:
+    """What the README points to, the tests that guard its promises among it, is there."""
+    links = re.findall(r"\]\(([^)#:]+)\)", README)
+    assert len(links) > 20
+    assert [] == [link for link in links if not (ROOT / link).exists()]
+
+
 def test_every_command_is_documented() -> None:
     """Each command has a line in the README's table."""
     (commands,) = (action.choices for action in _parser()._actions if action.dest == "==SUPPRESS==" and action.choices)

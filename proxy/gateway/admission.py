@@ -128,11 +128,14 @@ class Admission:
                 raise TooManyAttemptsError(wait)
         if claim.client is not None:
             self._guesses.right(address, claim.digest)
+            request.trail.client = claim.client.name
             return claim.client
         if downstream.client is None and not anonymous:
             self._turn_away(address, claim)
         if not claim.known and downstream.address and claim.name != downstream.reached:
             raise HostNotAllowedError("this is not a name by which callers may call: see hosts in config.yaml")
+        if downstream.client is not None:
+            request.trail.client = downstream.client.name
         return downstream.client
 
     def _turn_away(self, address: str, claim: Claim) -> None:

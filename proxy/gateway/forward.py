@@ -14,7 +14,7 @@ Where the credential's organization belongs in the path, it is asked for before 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
@@ -35,10 +35,9 @@ from .inward import inward
 from .judge import Verdict, judge_head
 from .links import accepted_encodings
 from .memo import Memo
-from .message import Field, Headers, Incoming, Outbound, Readable, Request, Response, Sender
+from .message import Field, Incoming, Outbound, Readable, Request, Response, Sender
 from .routes import Place, Route, RouteTable
 from .seen import SeenAnswer
-from .target import without_parameters
 
 _NEVER_FORWARDED = frozenset({"CONNECT", "TRACE"})
 
@@ -109,9 +108,7 @@ class Forwarder:
             plan = made
         else:
             request.added = plan.added
-            client = self._admission.admit(request, plan.claim)
-            if client is not None:
-                request.trail.client = client.name
+            self._admission.admit(request, plan.claim)
         place, trail = plan.place, request.trail
         trail.route, trail.credential = place.route.name, place.route.credential
         if request.body is None:
@@ -141,8 +138,6 @@ class Forwarder:
             if route is not None and is_preflight(request.method, request.headers):
                 return preflight(request.headers, route.methods)
         client = self._admission.admit(request, claim)
-        if client is not None:
-            request.trail.client = client.name
         limited = client is not None and client.methods is not None
         listener = request.downstream.listener
         place = self._routes.place(request.method, request.target, request.host, listener, limited=limited)
@@ -152,8 +147,9 @@ class Forwarder:
             request.added = allowing("")
         limited = limited or place.route.methods is not None
         given = accepted_encodings(request.headers) if place.route.map_links else request.headers
-        given = _without_tokens(given, place.route.token_parameters)
-        headers = outbound(given, place.upstream.authority, request.length, limited=limited)
+        headers = outbound(
+            given, place.upstream.authority, request.length, limited=limited, tokens=place.route.token_parameters
+        )
         upgrade = "" if request.upgrade.lower().startswith("h2c") else request.upgrade
         outgoing = Outbound(request.method, place.upstream, place.target, headers, upgrade=upgrade)
         plan = _Plan(claim, place, outgoing, request.added)
@@ -235,18 +231,6 @@ class Forwarder:
         if body.ended and length is not None and length <= keep.memory:
             return WholeBody(body.at_hand(), length)
         return KeptBody(body.read, length, spool=keep.spool, memory=keep.memory, limit=keep.limit)
-
-
-def _without_tokens(headers: Headers, names: Collection[str]) -> Headers:
-    """Cut tokens and keys out of the addresses of pages that led here (D4)."""
-    if not any(name.lower() == "referer" and "?" in value for name, value in headers):
-        return headers
-    return [(name, _cut(value, names) if name.lower() == "referer" else value) for name, value in headers]
-
-
-def _cut(address: str, names: Collection[str]) -> str:
-    page, mark, query = address.partition("?")
-    return page + without_parameters(mark + query, names)
 
 
 def _check_limits(client: ClientConfig, route: str, method: str) -> None:

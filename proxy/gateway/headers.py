@@ -7,10 +7,12 @@ interfaces cannot tell them apart.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from enum import Enum, auto
 
 from .memo import Lookup
 from .message import Field, Headers
+from .target import without_parameters
 
 VIA = "1.1 bearer-proxy"
 OWN_COOKIES = "bearer_proxy_"  # how the names of our own cookies begin
@@ -50,6 +52,7 @@ class _Fate(Enum):
     STAYS = auto()
     NAMES_OTHERS = auto()  # it is Connection: it stays, and so do those that it names
     COOKIE = auto()
+    REFERS = auto()  # to the page that led here
     OVERRIDES_METHOD = auto()
     HOLDS_LINKS = auto()
 
@@ -62,7 +65,7 @@ def _to_vendor(name: str) -> _Fate:
         return _Fate.STAYS
     if key in _METHOD_OVERRIDES:
         return _Fate.OVERRIDES_METHOD
-    return _Fate.COOKIE if key == "cookie" else _Fate.PASSES
+    return _APART.get(key, _Fate.PASSES)
 
 
 def _to_caller(name: str) -> _Fate:
@@ -74,16 +77,19 @@ def _to_caller(name: str) -> _Fate:
     return _Fate.HOLDS_LINKS if key in LINK_FIELDS else _Fate.PASSES
 
 
+_APART = {"cookie": _Fate.COOKIE, "referer": _Fate.REFERS}
 _TO_VENDOR = Lookup(_to_vendor)
 _TO_CALLER = Lookup(_to_caller)
 _PASSES, _NAMES_OTHERS = _Fate.PASSES, _Fate.NAMES_OTHERS
 
 
-def outbound(headers: Headers, authority: str, length: int | None, *, limited: bool) -> list[Field]:
+def outbound(
+    headers: Headers, authority: str, length: int | None, *, limited: bool, tokens: Collection[str] = ()
+) -> list[Field]:
     """Build the fields for the upstream, all but Authorization.
 
     `length` is the body's, None where there is none or it is chunked. With `limited` methods the fields that would
-    smuggle another method are left out.
+    smuggle another method are left out. Query parameters named in `tokens` are cut out of Referer (D4).
     """
     result = [("Host", authority)]
     named = ""
@@ -97,6 +103,9 @@ def outbound(headers: Headers, authority: str, length: int | None, *, limited: b
             value = without_own_cookies(field[1]) if OWN_COOKIES in field[1] else field[1]
             if value:
                 result.append((field[0], value))
+        elif fate is _Fate.REFERS:
+            page, mark, query = field[1].partition("?")
+            result.append((field[0], page + without_parameters(mark + query, tokens)) if mark else field)
         elif fate is _Fate.OVERRIDES_METHOD and not limited:
             result.append(field)
     if named:

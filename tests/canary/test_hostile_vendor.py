@@ -162,6 +162,18 @@ async def test_organizations(run: Run, canaries, status):
     assert [] == found
 
 
+def at(url, canaries):
+    """A vendor at another address, with a route to an organization."""
+    return {
+        "providers": {"x": {"upstream": url, "token_url": f"{url}/token", "authorize_url": url, "orgs_path": "/orgs"}},
+        "credentials": {"x": {"provider": "x", "client_id": "id", "client_secret": canaries["client-secret"]}},
+        "routes": [
+            {"prefix": "/x", "credential": "x"},
+            {"prefix": "/y", "credential": "x", "upstream": url + "/{org_pk}"},
+        ],
+    }
+
+
 @pytest.mark.parametrize("trusted", [True, False], ids=["another name", "another authority"])
 async def test_certificate(tmp_path, canaries, trusted):
     """A certificate that is not the vendor's is refused without its names."""
@@ -173,16 +185,8 @@ async def test_certificate(tmp_path, canaries, trusted):
     authority.issue_cert(f"{canaries['name']}.example", common_name=canaries["common-name"]).configure_cert(tls)
     await names.start(tls)
     url = f"https://127.0.0.1:{names.port}"
-    settings = {
-        "providers": {"x": {"upstream": url, "token_url": f"{url}/token", "authorize_url": url, "orgs_path": "/orgs"}},
-        "credentials": {"x": {"provider": "x", "client_id": "id", "client_secret": canaries["client-secret"]}},
-        "routes": [
-            {"prefix": "/x", "credential": "x"},
-            {"prefix": "/y", "credential": "x", "upstream": url + "/{org_pk}"},
-        ],
-    }
     try:
-        async with inside(tmp_path, canaries, ca_file="ca.pem", **settings) as proxy:
+        async with inside(tmp_path, canaries, ca_file="ca.pem", **at(url, canaries)) as proxy:
             for path in ("/x", "/y"):
                 assert "certificate" in await proxy.call(f"GET {path}")
             await proxy.core.keeper("x").refresh()
@@ -205,16 +209,8 @@ async def test_egress_proxy(tmp_path, canaries, monkeypatch, answer):
     monkeypatch.setenv("no_proxy", "")
     egress.answers = {"": answer.replace("ECHO", canaries.echo()).encode() or b"HTTP/1.1"}
     url = f"https://192.0.2.1:{free_port()}"
-    settings = {
-        "providers": {"x": {"upstream": url, "token_url": f"{url}/token", "authorize_url": url, "orgs_path": "/orgs"}},
-        "credentials": {"x": {"provider": "x", "client_id": "id", "client_secret": canaries["client-secret"]}},
-        "routes": [
-            {"prefix": "/x", "credential": "x"},
-            {"prefix": "/y", "credential": "x", "upstream": url + "/{org_pk}"},
-        ],
-    }
     try:
-        async with inside(tmp_path, canaries, proxy_connect_timeout="5s", **settings) as proxy:
+        async with inside(tmp_path, canaries, proxy_connect_timeout="5s", **at(url, canaries)) as proxy:
             for path in ("/x", "/y"):
                 await proxy.call(f"GET {path}")
             await proxy.core.keeper("x").refresh()

@@ -302,3 +302,22 @@ def tell(process: asyncio.subprocess.Process) -> None:
     """Give the process the line that it waits for."""
     assert process.stdin is not None
     process.stdin.write(b"\n")
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "tokens.db"
+
+
+@pytest.fixture
+async def opened(path):
+    """Open the file with keys, again and again, each time as another process would."""
+    stores = []
+
+    async def open_one(*keys):
+        stores.append(await Store.open(path, keys))
+        return stores[-1]
+
+    yield open_one
+    for store in stores:
+        await store.close()

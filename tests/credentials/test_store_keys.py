@@ -9,7 +9,6 @@ import pytest
 
 from proxy.credentials import policy
 from proxy.credentials.record import Record
-from proxy.credentials.store import Store
 from proxy.errors import StoreError
 from proxy.secret import Secret
 
@@ -17,25 +16,6 @@ from .conftest import NAME, NOW, record, tokens
 
 A, B, C = (Secret(base64.urlsafe_b64encode(bytes([number]) * 32).decode()) for number in (1, 2, 3))
 ANOTHER, NONE = "was written with another store_key", r"are encrypted: set store_key to their key"
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "tokens.db"
-
-
-@pytest.fixture
-async def opened(path):
-    """Open the file with keys, again and again, each time as another process would."""
-    stores = []
-
-    async def open_one(*keys):
-        stores.append(await Store.open(path, keys))
-        return stores[-1]
-
-    yield open_one
-    for store in stores:
-        await store.close()
 
 
 def do(path, statement, *values):

@@ -9,7 +9,7 @@ import pytest
 
 from proxy.credentials import policy, storefile
 from proxy.credentials.record import Record
-from proxy.credentials.store import Recast, Store
+from proxy.credentials.store import Recast
 from proxy.errors import StoreError
 from proxy.secret import Secret
 
@@ -46,25 +46,6 @@ async def main():
 
 asyncio.run(main())
 """  # another process, which is killed before it executes a certain statement
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "tokens.db"
-
-
-@pytest.fixture
-async def opened(path):
-    """Open the file with keys, again and again, each time as another process would."""
-    stores = []
-
-    async def open_one(*keys):
-        stores.append(await Store.open(path, keys))
-        return stores[-1]
-
-    yield open_one
-    for store in stores:
-        await store.close()
 
 
 def secret(what, length=40):

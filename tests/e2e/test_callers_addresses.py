@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
-import subprocess
-import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Answer, Caller, Gateway, listening, running
-from tests.e2e.smuggling.nginx import find_nginx
+from tests.support.nginx import serving
 from tests.support.processes import free_port
 from tests.support.upstream import Upstream
 
@@ -124,27 +121,8 @@ def outer(folder: Path, field: str, origins: dict[int, str]) -> Iterator[None]:
   }}"""
         for port, to in origins.items()
     )
-    temp = "\n".join(
-        f"  {one}_temp_path {folder}/{one};" for one in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    config = folder / "nginx.conf"
-    config.write_text(
-        f"daemon off;\nmaster_process off;\nuser root;\npid {folder}/nginx.pid;\nerror_log {folder}/error.log error;\n"
-        f"events {{}}\nhttp {{\n  access_log off;\n{temp}{servers}\n}}\n"
-    )
-    process = subprocess.Popen([find_nginx(), "-e", f"{folder}/error.log", "-p", f"{folder}/", "-c", str(config)])
-    try:
-        end = time.monotonic() + READY_WITHIN
-        for port in origins:
-            with socket.socket() as probe:
-                while probe.connect_ex(("127.0.0.1", port)) != 0:
-                    assert process.poll() is None, (folder / "error.log").read_text()
-                    assert time.monotonic() < end
-                    time.sleep(0.01)
+    with serving(folder, servers, origins):
         yield
-    finally:
-        process.terminate()
-        process.wait(READY_WITHIN)
 
 
 @pytest.mark.parametrize("field", [*FIELDS])

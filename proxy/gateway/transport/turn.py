@@ -14,7 +14,7 @@ from typing import Protocol
 from ...errors import BadTargetError, MethodNotImplementedError, RequestError
 from ..message import Downstream, Readable, Request, Response, Trail, Upgraded
 from ..problem import problem
-from .http1 import LAST_CHUNK, head_bytes
+from .http1 import LAST_CHUNK, NO_BODY, head_bytes
 from .server import Server
 from .stream import Drain
 from .tunnel import Tunnel
@@ -22,7 +22,6 @@ from .tunnel import Tunnel
 LOG = logging.getLogger("bearer_proxy.gateway")
 
 _ENDING = (BadTargetError, MethodNotImplementedError)  # after these a connection is closed, as nginx does
-_NO_BODY = frozenset({204, 304})
 
 
 class Caller(Protocol):
@@ -97,7 +96,7 @@ class Turn:
     async def _answer(self, response: Response, method: str, version: str) -> None:
         """Send a response, to its end or to a reset."""
         caller, body = self._caller, response.body
-        bodiless = method == "HEAD" or response.status in _NO_BODY
+        bodiless = method == "HEAD" or response.status in NO_BODY
         try:
             head = self._head(response, version, bodiless=bodiless)
             self._status = response.status

@@ -100,8 +100,8 @@ _FIELDS_1000 = b"\r\n".join(b"X-%d: a" % number for number in range(1000))
 
 CASES: list[Case] = [
     *refused("Host", {name: get(host=host) for name, host in _HOSTS.items()}),
-    *refused("Host", {"empty": get(b"Connection: close", host=b"Host:", then=b"")}),
-    *refused("Host", {"dots": get(b"Connection: close", host=b"Host: ..", then=b"")}),
+    *refused("policy", {"empty Host": get(b"Connection: close", host=b"Host:", then=b"")}),
+    *refused("policy", {"dots for a Host": get(b"Connection: close", host=b"Host: ..", then=b"")}),
     *either("Host", {"port out of range": get(host=b"Host: localhost:99999")}, GOT, NEXT),
     *either("Host", {"port left empty": get(host=b"Host: localhost:")}, GOT, NEXT),
     *served(

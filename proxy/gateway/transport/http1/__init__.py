@@ -16,11 +16,12 @@ A parser that has refused something is at its end, and so is its connection.
 
 from .parser import Receiver
 from .request import RequestParser
-from .response import ResponseHead, ResponseParser
+from .response import NO_BODY, ResponseHead, ResponseParser
 from .wire import LAST_CHUNK, chunk, has_field, head_bytes
 
 __all__ = [
     "LAST_CHUNK",
+    "NO_BODY",
     "Receiver",
     "RequestParser",
     "ResponseHead",

@@ -10,7 +10,7 @@ from ....errors import UpstreamError, UpstreamProtocolError
 from ...message import Field
 from .parser import Parser, Receiver
 
-_NO_BODY = frozenset({204, 304})
+NO_BODY = frozenset({204, 304})  # statuses of answers that have none
 _INTERIM = 16  # interim answers (1xx) to one request that are borne
 
 
@@ -59,7 +59,7 @@ class ResponseParser(Parser):
                 if value.lower() != "chunked" or version == "1.0" or delimited:
                     self._refuse(UpstreamProtocolError("the upstream encodes its answer in a way that nobody decodes"))
                 delimited = True
-        delimited = delimited or status in _NO_BODY
+        delimited = delimited or status in NO_BODY
         keep_alive = delimited and parser.should_keep_alive()
         self._receiver.head_received(ResponseHead(status, reason, fields, length, delimited, keep_alive))
 

@@ -16,6 +16,7 @@ from urllib.parse import unquote_to_bytes
 from ..config import ClientConfig
 
 _PARAMETERS = frozenset({b"access_token", b"bearer_token"})
+_NOBODY: tuple[bytes, ClientConfig | None] = b"", None
 _MOST = 4  # keys of one request that are looked at: more is guessing
 
 
@@ -23,17 +24,15 @@ class KeyRing:
     """Tells whose key it is."""
 
     def __init__(self, clients: Iterable[ClientConfig]) -> None:
-        self._owners = {key.digest: client for client in clients for key in client.keys}
+        self._owners = {key.digest: (key.digest, client) for client in clients for key in client.keys}
 
     def __bool__(self) -> bool:
         return bool(self._owners)
 
     def owner(self, digest: bytes) -> ClientConfig | None:
         """Give the client that has the key of this SHA-256."""
-        client = self._owners.get(digest)
-        if client is not None and any(hmac.compare_digest(digest, key.digest) for key in client.keys):
-            return client
-        return None
+        known, client = self._owners.get(digest, _NOBODY)
+        return client if hmac.compare_digest(known, digest) else None
 
 
 def given_digests(credentials: Iterable[bytes], query: str = "") -> tuple[bytes, ...]:

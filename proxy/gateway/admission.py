@@ -13,6 +13,7 @@ The last three have to call us by a name of ours. All that a stranger hears is t
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..callers.addresses import UnreadableAddressError, is_believed, real_address
@@ -33,33 +34,42 @@ from .message import Request
 from .target import hostname, split_target
 
 _LONGEST_TOLD = 256  # characters that an outer proxy tells, and that are remembered
-_CREDENTIAL, _ORIGIN, _SITE = 1, 2, 3
+_CREDENTIAL, _ORIGIN, _SITE, _ADDRESS = 1, 2, 3, 4
 _LOOKED_AT = {
     "authorization": _CREDENTIAL,
     "proxy-authorization": _CREDENTIAL,
     "origin": _ORIGIN,
     "sec-fetch-site": _SITE,
 }
-_KINDS: Lookup[str, int] = Lookup(lambda name: _LOOKED_AT.get(name.lower(), 0))
+
+
+class Proof(NamedTuple):
+    """What the keys of a request prove: `digests` are theirs, and `digest` that of the one that opened for `client`."""
+
+    client: ClientConfig | None = None
+    digest: bytes = b""
+    digests: tuple[bytes, ...] = ()
+
+    def __repr__(self) -> str:
+        """Show nothing that a key could be told by."""
+        return f"<a key of {self.client.name if self.client else 'nobody'}>"
+
+
+_NO_PROOF = Proof()
 
 
 class Claim(NamedTuple):
     """What a request's head says of its caller. `name` is what it calls us, and `known` whether that is ours.
 
-    `digests` are of the keys that it bears, and `digest` of the one that opened.
+    `foreign`: a page of another origin asks, of `origin` if it tells one. `told` is what an outer proxy may have said.
     """
 
-    client: ClientConfig | None
-    digest: bytes
-    digests: tuple[bytes, ...]
+    proof: Proof
     name: str
     known: bool
-    foreign: bool
-    origin: str
-
-    def __repr__(self) -> str:
-        """Show nothing that a key could be told by."""
-        return f"<what {self.client.name if self.client else 'somebody'} claims>"
+    foreign: bool = False
+    origin: str = ""
+    told: str = ""
 
 
 class Admission:
@@ -75,8 +85,8 @@ class Admission:
         believes = functools.partial(is_believed, real_ip=callers.real_ip)
         self._believes = functools.lru_cache(maxsize=1024)(believes)
         self._called = Lookup(self._call)
-        self._digests: Lookup[str, tuple[bytes, ...]] = Lookup(lambda text: given_digests([_bytes(text)]))
-        self._tells: Lookup[str, bool] = Lookup(lambda name: name.lower() == callers.real_ip.header)
+        self._kinds = Lookup(self._kind)
+        self._proofs: Lookup[str, Proof] = Lookup(lambda credential: self._proof([credential], ""))
         self._real: Memo[tuple[str, str], str] = Memo()
         self._looks_behind = bool(callers.real_ip.networks or callers.real_ip.unix)
 
@@ -89,26 +99,37 @@ class Admission:
             if not hostname(authority):
                 raise BadTargetError("a request target with a scheme has a host too")
         name, known = self._called[authority]
-        told = [(kind, value) for field, value in request.headers if (kind := _KINDS[field])]
-        if not (told or "?" in target):
-            return Claim(None, b"", (), name, known or not (name or request.version == "1.1"), foreign=False, origin="")
-        origins = [value for kind, value in told if kind == _ORIGIN]
-        sites = [value for kind, value in told if kind == _SITE]
-        digests: tuple[bytes, ...] = ()
-        if self._ring:
-            credentials = [value for kind, value in told if kind == _CREDENTIAL]
-            if len(credentials) == 1 and "?" not in target:
-                digests = self._digests[credentials[0]]
-            else:
-                digests = given_digests(map(_bytes, credentials), target.partition("?")[2])
-        client, digest = None, b""
+        known = known or not (name or request.version == "1.1")
+        noted = [(kind, value) for field, value in request.headers if (kind := self._kinds[field])]
+        if not (noted or "?" in target):
+            return Claim(_NO_PROOF, name, known)
+        credentials = [value for kind, value in noted if kind == _CREDENTIAL]
+        if len(credentials) == 1 and "?" not in target:
+            proof = self._proofs[credentials[0]]
+        else:
+            proof = self._proof(credentials, target.partition("?")[2])
+        if len(credentials) == len(noted):
+            return Claim(proof, name, known)
+        origins = [value for kind, value in noted if kind == _ORIGIN]
+        sites = [value for kind, value in noted if kind == _SITE]
+        foreign = bool(origins or sites) and is_foreign(origins, sites, request.downstream.scheme, authority)
+        told = ",".join([value for kind, value in noted if kind == _ADDRESS])
+        return Claim(proof, name, known, foreign, origins[0] if len(origins) == 1 else "", told)
+
+    def _kind(self, field: str) -> int:
+        name = field.lower()
+        return _ADDRESS if self._looks_behind and name == self._real_ip.header else _LOOKED_AT.get(name, 0)
+
+    def _proof(self, credentials: Sequence[str], query: str) -> Proof:
+        """See whose the keys are."""
+        if not self._ring:
+            return _NO_PROOF
+        digests = given_digests([text.encode("latin-1") for text in credentials], query)
         for digest in digests:
             client = self._ring.owner(digest)
             if client is not None:
-                break
-        foreign = bool(origins or sites) and is_foreign(origins, sites, request.downstream.scheme, authority)
-        known = known or not (name or request.version == "1.1")
-        return Claim(client, digest, digests, name, known, foreign, origins[0] if len(origins) == 1 else "")
+                return Proof(client, digest, digests)
+        return Proof(digests=digests)
 
     def _call(self, authority: str) -> tuple[str, bool]:
         """Give the name in an authority, and whether it is ours."""
@@ -117,44 +138,40 @@ class Admission:
 
     def admit(self, request: Request, claim: Claim) -> ClientConfig | None:
         """Give the client that calls, None for an anonymous caller. Raises `CallerError` for one who may not."""
-        downstream = request.downstream
+        downstream, proof = request.downstream, claim.proof
         address = downstream.address
         if self._looks_behind and self._believes(address):
-            address = self._behind(request)
+            address = request.trail.address = self._behind(address, claim.told)
         anonymous = self._admits(address)
-        if claim.digests and downstream.client is None and not anonymous:
-            wait = self._guesses.wait(address, (claim.digest,) if claim.client is not None else ())
+        if proof.digests and downstream.client is None and not anonymous:
+            wait = self._guesses.wait(address, () if proof.client is None else (proof.digest,))
             if wait:
                 raise TooManyAttemptsError(wait)
-        if claim.client is not None:
-            self._guesses.right(address, claim.digest)
-            request.trail.client = claim.client.name
-            return claim.client
+        if proof.client is not None:
+            self._guesses.right(address, proof.digest)
+            request.trail.client = proof.client.name
+            return proof.client
         if downstream.client is None and not anonymous:
-            self._turn_away(address, claim)
+            self._turn_away(address, proof)
         if not claim.known and downstream.address and claim.name != downstream.reached:
             raise HostNotAllowedError("this is not a name by which callers may call: see hosts in config.yaml")
         if downstream.client is not None:
             request.trail.client = downstream.client.name
         return downstream.client
 
-    def _turn_away(self, address: str, claim: Claim) -> None:
+    def _turn_away(self, address: str, proof: Proof) -> None:
         """Refuse a caller that proves nothing."""
-        if claim.digests:
-            self._guesses.wrong(address, len(claim.digests))
+        if proof.digests:
+            self._guesses.wrong(address, len(proof.digests))
         if self._keyed:
             raise KeyRequiredError("this needs a key: as Bearer token, or as Basic password")
         raise CallerNotAdmittedError("callers from this address are not admitted: see anonymous in config.yaml")
 
-    def _behind(self, request: Request) -> str:
+    def _behind(self, outer: str, told: str) -> str:
         """Give the address that an outer proxy tells."""
-        told = ",".join([value for name, value in request.headers if self._tells[name]])
-        known = self._real.get((request.downstream.address, told))
-        request.trail.address = known or self._find(request.downstream.address, told)
-        return request.trail.address
-
-    def _find(self, outer: str, told: str) -> str:
-        """Give the address of the caller behind an outer proxy by what it tells, and remember it."""
+        known = self._real.get((outer, told))
+        if known is not None:
+            return known
         try:
             address = real_address(outer, [(self._real_ip.header, told)], self._real_ip)
         except UnreadableAddressError:
@@ -162,10 +179,6 @@ class Admission:
         if len(told) <= _LONGEST_TOLD:
             self._real.keep((outer, told), address)
         return address
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("latin-1")
 
 
 def refuse_foreign(claim: Claim, origins: frozenset[str]) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from ..config import RealIp, is_in, is_loopback
 
-_PAIR = re.compile(r"""\s*(?:([\w-]+)\s*=\s*("[^"\\]*"|[^\s";]*))?\s*(?:;|$)""")
+_PAIR = re.compile(r"""\s*+(?:([\w-]++)\s*+=\s*+("[^"\\]*+"|[^\s";]*+))?+\s*+(?:;|$)""")
 _WITH_PORT = re.compile(r"\[(?P<six>[0-9A-Fa-f:.]+)\](?::\d{1,5})?|(?P<four>[0-9.]+):\d{1,5}")
 
 

@@ -23,20 +23,44 @@ class Guesses:
         self._clock = clock
         self._empty_at: OrderedDict[str, float] = OrderedDict()  # when an address's bucket will have leaked out
         self._proved: OrderedDict[tuple[str, bytes], None] = OrderedDict()
+        self._beside: OrderedDict[tuple[str, bytes], None] = OrderedDict()  # wrong ones beside a right one
 
-    def wait(self, address: str, digests: Sequence[bytes]) -> float:
-        """Give the seconds after which keys from `address` are looked at again; 0 for at once."""
+    def wait(self, address: str, opening: bytes, digests: Sequence[bytes]) -> float:
+        """Give the seconds after which keys from `address` are looked at again; 0 for at once.
+
+        `opening` is the one among `digests` that would open, or nothing.
+        """
         if not self._empty_at:
             return 0.0
         where = _network(address)
         left = self._empty_at.get(where, 0.0) - self._clock() - (_BURST - 1) * _EVERY
-        if left <= 0 or any((where, digest) in self._proved for digest in digests):
+        if left <= 0 or self._known(where, opening, digests):
             return 0.0
         return left
 
     def wrong(self, address: str, count: int) -> None:
         """Hear of wrong keys in one request."""
-        where, now = _network(address), self._clock()
+        self._count(_network(address), count)
+
+    def right(self, address: str, opening: bytes, digests: Sequence[bytes]) -> None:
+        """Hear of a key that opened. Others beside it are guesses, but for the dummies that a tool sends each time."""
+        where = _network(address)
+        if (where, opening) not in self._proved:
+            _keep(self._proved, (where, opening))
+        if len(digests) > 1:
+            for digest in digests:
+                if digest != opening and (where, digest) not in self._beside:
+                    _keep(self._beside, (where, digest))
+                    self._count(where, 1)
+
+    def _known(self, where: str, opening: bytes, digests: Sequence[bytes]) -> bool:
+        """Tell whether an address has used all of these before, so that nothing is learnt from an answer."""
+        return (where, opening) in self._proved and all(
+            digest == opening or (where, digest) in self._beside for digest in digests
+        )
+
+    def _count(self, where: str, count: int) -> None:
+        now = self._clock()
         self._empty_at[where] = max(self._empty_at.pop(where, now), now) + count * _EVERY
         while self._empty_at:
             oldest, at = next(iter(self._empty_at.items()))
@@ -44,13 +68,11 @@ class Guesses:
                 break
             del self._empty_at[oldest]
 
-    def right(self, address: str, digest: bytes) -> None:
-        """Hear of a key that opened."""
-        proof = _network(address), digest
-        if proof not in self._proved:
-            self._proved[proof] = None
-            if len(self._proved) > _MOST:
-                self._proved.popitem(last=False)
+
+def _keep(used: OrderedDict[tuple[str, bytes], None], one: tuple[str, bytes]) -> None:
+    used[one] = None
+    if len(used) > _MOST:
+        used.popitem(last=False)
 
 
 def _network(address: str) -> str:

@@ -56,13 +56,13 @@ async def _reload_when(again: asyncio.Event, proxy: app.Running, path: Path, env
         await again.wait()
         again.clear()
         try:
-            config, warnings = _load_again(path, environ)
+            config, warnings = await asyncio.to_thread(_load_again, path, environ)
             for warning in warnings:
                 LOG.warning("%s", warning)
             await proxy.reload(config)
         except ConfigError as error:
             for problem in error.problems:
-                LOG.error("%s", problem)
+                LOG.log(logging.WARNING if getattr(problem, "warning", False) else logging.ERROR, "%s", problem)
             LOG.error("the configuration was not taken over: all goes on as before")
         except BearerProxyError as error:
             LOG.error("the configuration was not taken over: %s; all goes on as before", error)

@@ -6,9 +6,12 @@ import argparse
 import sys
 
 from ..config import Config
-from ..credentials.store import Recast, Store
+from ..credentials.sealing import Recast
+from ..credentials.store import Store
 from ..errors import ConfigError
 from .shared import configuration, to_the_end
+
+_LOCK_GRACE = 5.0  # seconds beyond an exchange's own time that it is waited for
 
 
 def add_rekey_options(parser: argparse.ArgumentParser) -> None:
@@ -30,12 +33,13 @@ def rekey(options: argparse.Namespace) -> int:
     how = "in clear" if options.decrypt else "encrypted with the first store_key"
     for name, count in recast.tokens.items():
         print(f"{name}: {count} token{'' if count == 1 else 's'}, now {how}")
-    if not recast.tokens:
+    if not recast.tokens and not recast.remains:
         print(f"nothing to change: what is stored is {how} already")
     if options.decrypt and config.store_keys:
-        print("take store_key out of the configuration; until it is restarted, serve encrypts what it stores")
+        print("take store_key out of the configuration before serve starts again: one that has it encrypts all at once")
     elif len(config.store_keys) > 1:
-        print("once every serve has the first store_key, the others are needed for copies of the store only")
+        print("a serve that has not read the first store_key yet renews nothing: send it SIGHUP")
+        print("then the others are needed for copies of the store only, such as backups")
     if recast.remains:
         print(f"warning: {recast.remains}", file=sys.stderr)
     return 1 if recast.remains else 0
@@ -44,6 +48,7 @@ def rekey(options: argparse.Namespace) -> int:
 async def _recast(config: Config, *, decrypt: bool) -> Recast:
     store = await Store.open(config.store, config.store_keys)
     try:
-        return await (store.decrypt_all() if decrypt else store.encrypt_all())
+        within = config.limits.exchange_timeout + _LOCK_GRACE
+        return await (store.decrypt_all(within) if decrypt else store.encrypt_all(within))
     finally:
         await store.close()

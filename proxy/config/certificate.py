@@ -116,6 +116,8 @@ def check_authorities(path: Path, context: ssl.SSLContext | None = None) -> None
     """Have an empty context trust the certificates of a PEM file. Raises ValueError, saying why it cannot."""
     context = context or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ValueError("this is no file")
         context.load_verify_locations(cafile=path)
     except ssl.SSLError:
         raise ValueError("this file holds no certificates in PEM form that can be read") from None

@@ -128,7 +128,8 @@ def _without(data: dict[Any, Any], path: KeyPath, *, whole: bool) -> dict[Any, A
 def _message(item: Any, path: KeyPath) -> str:
     kind = item["type"]
     if kind == "extra_forbidden":
-        return f"unknown key{hint(str(path[-1]), _keys_at(path[:-1]))}"
+        word, colon, _ = str(path[-1]).partition(":")
+        return f"unknown key{hint(word, _keys_at(path[:-1]))}{', and a blank belongs after the colon' if colon else ''}"
     if kind == "value_error":
         return str(item["ctx"]["error"])
     if kind == "literal_error":

@@ -23,6 +23,7 @@ _REFERENCE = re.compile(r"\$(?P<escape>\$\{)|\$\{(?P<body>[^{}]*)\}")
 _WRITTEN = re.compile(r"""\$\{[^{}"'\\\r\n]*\}""")  # as it stands in a file; quotes and escapes are YAML's
 _SHIELD = 0xE000  # where Unicode has characters for private use
 _EMPTY_FILE = "${file:…:-}"
+_KEY = re.compile(r"[A-Za-z0-9_./-]{1,64}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _QUOTED = re.compile(r"'[^']*'")
 _NAMES_A_VALUE = re.compile("alias|anchor|tag|directive")
@@ -48,8 +49,14 @@ class Problem:
 
 
 def dotted(path: KeyPath) -> str:
-    """Write a key path as `routes.0.prefix`."""
-    return ".".join(str(part).encode("unicode_escape").decode() for part in path)
+    """Write a key path as `routes.0.prefix`. Of what is no plain word the beginning is shown: a value may follow."""
+    return ".".join(_shown(str(part)) for part in path)
+
+
+def _shown(part: str) -> str:
+    plain = _KEY.match(part)
+    beginning = "" if plain is None else plain[0]
+    return part if beginning == part else f"{beginning}…"
 
 
 @dataclass(slots=True)
@@ -94,13 +101,17 @@ def read_source(path: Path, environ: Mapping[str, str]) -> Source:
     """Read and expand the file at `path`. Problems, an unreadable file among them, are in the result."""
     source = Source(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as file:
+            text = file.read(_LONGEST + 1)
     except FileNotFoundError:
         source.report((), "there is no such file: give one with -c, or set BEARER_PROXY_CONFIG")
         return source
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         source.report((), f"cannot be read: {reason}")
+        return source
+    if len(text) > _LONGEST:
+        source.report((), "this is longer than a configuration can be")
         return source
     try:
         root = yaml.compose(_WRITTEN.sub(_shielded, text), Loader=_Loader)

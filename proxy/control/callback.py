@@ -18,13 +18,17 @@ from ..config import CALLBACK
 from ..errors import BearerProxyError
 from ..signin.attempts import SignedIn
 from ..signin.pasted import Fields, pairs
+from .reading import in_time
 from .rendering import page
 
 Complete = Callable[[web.Request, Fields], Awaitable[SignedIn]]
 
 
-def add_callback(app: web.Application, complete: Complete, *, home: str) -> None:
-    """Serve the callback; `complete` is given what came back. `home` is where the page leads to, or empty."""
+def add_callback(app: web.Application, complete: Complete, *, home: str, patience: float) -> None:
+    """Serve the callback; `complete` is given what came back. `home` is where the page leads to, or empty.
+
+    What is handed over has to come within `patience` seconds.
+    """
 
     async def arrive(request: web.Request) -> web.Response:
         if not request.query.keys() & {"code", "error"}:
@@ -36,8 +40,10 @@ def add_callback(app: web.Application, complete: Complete, *, home: str) -> None
         return page(request, "signed_in.html", done=done, home=home)
 
     async def hand_over(request: web.Request) -> web.Response:
+        async with in_time(patience):
+            body = await request.read()
         try:
-            done = await complete(request, pairs((await request.read()).decode("utf-8", "replace")))
+            done = await complete(request, pairs(body.decode("utf-8", "replace")))
         except BearerProxyError as error:
             return web.json_response({"title": "Not signed in", "lines": [str(error)]}, status=400)
         return web.json_response({"title": f"Signed in to {done.credential}", "lines": [done.held, *done.warnings]})

@@ -41,11 +41,10 @@ def host_names(config: Config) -> frozenset[str]:
     return listened_names(config.admin) | config.callers.hosts | {name.lower() for name in redirects if name}
 
 
-def guard(names: Iterable[str], admin_key: Secret) -> Middleware:
-    """Give the middleware that refuses what the module's docstring does not admit."""
+def guard(names: Iterable[str], admin_key: Secret, guesses: Guesses) -> Middleware:
+    """Give the middleware that refuses what the module's docstring does not admit. `guesses` outlasts a reload."""
     known = frozenset(names)
     digest = hashlib.sha256(admin_key.reveal().encode()).digest() if admin_key else b""
-    guesses = Guesses()
 
     @web.middleware
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -55,12 +54,15 @@ def guard(names: Iterable[str], admin_key: Secret) -> Middleware:
         address = request.remote or ""
         fields = request.headers.getall(hdrs.AUTHORIZATION, [])
         given = given_digests(value.encode("utf-8", "surrogateescape") for value in fields)
-        wait = guesses.wait(address, given) if digest and given else 0
-        keyed = not wait and any(hmac.compare_digest(one, digest) for one in given)
+        opening = digest if any(hmac.compare_digest(one, digest) for one in given) else b""
+        wait = guesses.wait(address, opening, given) if digest and given else 0
+        keyed = bool(opening) and not wait
         if keyed:
-            guesses.right(address, digest)
+            guesses.right(address, digest, given)
         elif _by_tcp(request) and not _host_is_ours(request, known):
-            raise web.HTTPForbidden(text="this is not a name of bearer-proxy's control plane: use 127.0.0.1\n")
+            raise web.HTTPForbidden(
+                text="this is not a name of bearer-proxy's control plane: use 127.0.0.1, or name it in hosts\n"
+            )
         elif digest and request.path not in _OPEN:
             if wait:
                 later = {hdrs.RETRY_AFTER: str(math.ceil(wait))}

@@ -27,6 +27,7 @@ from ..signin.granted import expiry
 from ..signin.pasted import Fields, as_answer
 from .callback import add_callback
 from .guard import host_name
+from .reading import in_time
 from .rendering import page
 from .session import CSRF_FIELD, Sessions
 
@@ -46,7 +47,7 @@ def add_pages(app: web.Application, config: Config, core: CredentialCore, sign_i
         ("/logout/{name}", pages.logout),
     ):
         app.router.add_post(path, pages.form(action))
-    add_callback(app, pages.returned, home="/")
+    add_callback(app, pages.returned, home="/", patience=config.limits.client_body_timeout)
 
 
 class _Pages:
@@ -122,7 +123,8 @@ class _Pages:
         async def handle(request: web.Request) -> web.StreamResponse:
             session = self._sessions.of(request)
             try:
-                token = (await request.post()).get(CSRF_FIELD)
+                async with in_time(self._config.limits.client_body_timeout):
+                    token = (await request.post()).get(CSRF_FIELD)
             except (ValueError, LookupError):  # no form, or of no encoding that there is
                 raise web.HTTPBadRequest(text="this form cannot be read\n") from None
             if not self._sessions.genuine(session, token):
@@ -139,9 +141,12 @@ class _Pages:
         return handle
 
     def _credential(self, request: web.Request) -> CredentialConfig:
-        credential = self._config.credentials.get(request.match_info["name"])
-        if credential is None:
-            raise web.HTTPNotFound(text="there is no such credential\n")
+        name = request.match_info["name"]
+        try:
+            credential = self._config.credentials[name]
+            self._core.keeper(name)  # a reload may have removed it since this application was made
+        except KeyError:
+            raise web.HTTPNotFound(text="there is no such credential\n") from None
         return credential
 
     def _page(self, request: web.Request, template: str, **values: Any) -> web.Response:

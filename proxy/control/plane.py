@@ -12,6 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
+from ..callers.guesses import Guesses
 from ..config import Address, Config, Limits
 from ..credentials.core import CredentialCore
 from ..listen import close_listener, listening_name, open_sockets
@@ -32,22 +33,28 @@ _MOST_CONNECTIONS = 512  # callers at a time
 
 
 class _Connection(web.RequestHandler):
-    """A caller's connection. What cannot be parsed is answered without the parser's words, which quote it."""
+    """A caller's connection. What cannot be parsed is answered without the parser's words, which quote it.
 
-    __slots__ = ("_patience", "_too_late")
+    With all places taken, the connection that has been waiting longest for its caller gives way to a new one: for a
+    request, for the rest of its body, or for an answer to be read. One whose request is being worked on stays.
+    """
+
+    __slots__ = ("_patience", "_too_late", "since")
 
     def __init__(self, *arguments: Any, patience: float, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
         self._patience = patience
+        self.since = self._loop.time()  # when it began to wait for its caller
         self._too_late: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin; a first request has to come in time, as aiohttp sees to for those after it."""
         super().connection_made(transport)
-        if len(self._manager.connections if self._manager is not None else ()) > _MOST_CONNECTIONS:
-            self.force_close()
-        else:
-            self._too_late = self._loop.call_later(self._patience, self._nothing_came)
+        self._too_late = self._loop.call_later(self._patience, self._nothing_came)
+        others = self._manager.connections if self._manager is not None else []
+        staying = [one for one in others if isinstance(one, _Connection) and not one.leaves]
+        if len(staying) > _MOST_CONNECTIONS:
+            min((one for one in staying if one.waits), key=lambda one: one.since).give_way()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """End."""
@@ -59,6 +66,31 @@ class _Connection(web.RequestHandler):
         if self._request_count == 0:
             self.force_close()
 
+    @property
+    def waits(self) -> bool:
+        """Whether it is the caller's turn, also where an answer is on its way."""
+        return self._current_request is None or not self._current_request.content.is_eof()
+
+    @property
+    def leaves(self) -> bool:
+        """Whether it is closed, though that may not have been heard of yet."""
+        return self._force_close
+
+    def give_way(self) -> None:
+        """End at once, whatever is still to be sent."""
+        if self.transport is not None:
+            self.transport.abort()  # to close it would wait until an answer that nobody reads is sent
+        self.force_close()
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send an answer; from now on it is the caller's turn."""
+        self.since = self._loop.time()
+        if isinstance(resp, web.HTTPExpectationFailed):
+            resp.text = "no other expectation than 100-continue is met\n"  # aiohttp's words quote it
+        return await super().finish_response(request, resp, start_time)
+
     def handle_error(
         self,
         request: web.BaseRequest,
@@ -67,6 +99,8 @@ class _Connection(web.RequestHandler):
         message: str | None = None,  # noqa: ARG002 - the words that are not repeated
     ) -> web.StreamResponse:
         """Answer what could not be parsed, or what failed unforeseen, and close."""
+        if self.transport is None and isinstance(exc, ConnectionError):
+            raise exc  # the caller is gone: aiohttp lets that rest
         text = "this is not HTTP/1.1 that can be read\n"
         if status >= 500:
             kind = type(exc or TimeoutError()).__name__
@@ -142,6 +176,7 @@ class ControlPlane(Listening):
         self._metrics = metrics
         self._sign_in = SignIn(config, core, core.exchange.redeem)
         self._sessions = Sessions()
+        self._guesses = Guesses()
         super().__init__(self._app(config), config.admin, config.limits)
 
     async def reload(self, config: Config) -> None:
@@ -150,7 +185,7 @@ class ControlPlane(Listening):
         await self.replace(self._app(config))
 
     def _app(self, config: Config) -> web.Application:
-        return make_app(config, self._core, self._sign_in, self._metrics, self._sessions)
+        return make_app(config, self._core, self._sign_in, self._metrics, self._sessions, self._guesses)
 
     async def stop(self) -> None:
         """Close all listeners and connections, then wait for what a person has begun and the vendor has granted."""
@@ -164,9 +199,13 @@ def make_app(
     sign_in: SignIn,
     metrics: Metrics | None = None,
     sessions: Sessions | None = None,
+    guesses: Guesses | None = None,
 ) -> web.Application:
-    """Give the application of `serve`. With `sessions` of before, the forms that browsers have stay good."""
-    app = _guarded(config, config.admin_key)
+    """Give the application of `serve`.
+
+    With `sessions` of before, the forms that browsers have stay good; with `guesses`, whoever guesses stays slowed.
+    """
+    app = _guarded(config, config.admin_key, guesses or Guesses())
     add_endpoints(app, core, metrics)
     add_pages(app, config, core, sign_in, sessions or Sessions())
     return app
@@ -174,12 +213,12 @@ def make_app(
 
 def make_callback_app(config: Config, complete: Complete) -> web.Application:
     """Give the application of `login`, which has the callback and nothing else."""
-    app = _guarded(config, Secret(""))
-    add_callback(app, complete, home="")
+    app = _guarded(config, Secret(""), Guesses())
+    add_callback(app, complete, home="", patience=config.limits.client_body_timeout)
     return app
 
 
-def _guarded(config: Config, admin_key: Secret) -> web.Application:
-    app = web.Application(client_max_size=_MAX_BODY, middlewares=[guard(host_names(config), admin_key)])
+def _guarded(config: Config, admin_key: Secret, guesses: Guesses) -> web.Application:
+    app = web.Application(client_max_size=_MAX_BODY, middlewares=[guard(host_names(config), admin_key, guesses)])
     app.on_response_prepare.append(protect)
     return app

@@ -28,6 +28,7 @@ from .keeper import Keeper
 from .organization import Organization
 from .orglist import OrgsEndpoint
 from .record import Origin, Record, Tokens
+from .sealing import Sealing
 from .store import Store
 
 LOG = logging.getLogger("bearer_proxy.credentials")
@@ -77,6 +78,8 @@ class CredentialCore:
         self._listener: asyncio.Task[None] | None = None
         self._heard = -1  # the version of the store of which every keeper knows
         self._changes: set[asyncio.Task[Record]] = set()
+        self._sealing = Sealing(store)
+        self._stopping = False
 
     async def reload(self, config: Config) -> None:
         """Go on with another configuration's credentials. One that is gone finishes what is under way (T3).
@@ -84,10 +87,9 @@ class CredentialCore:
         Raises `StoreError`, and then changed nothing.
         """
         added = [self._made_keeper(one) for name, one in config.credentials.items() if name not in self._keepers]
-        await self.store.use_keys(config.store_keys)
-        for keeper in added:
-            await keeper.load()
-        await self.store.encrypt_all()
+        found = await self.store.use_keys(config.store_keys, [keeper.config.name for keeper in added])
+        for keeper, record in zip(added, found, strict=True):
+            await keeper.load(record)
         for name in self._keepers.keys() - config.credentials.keys():
             self._leave(self._keepers.pop(name), self._organizations.pop(name, None))
         for name, keeper in self._keepers.items():
@@ -97,6 +99,7 @@ class CredentialCore:
             keeper.start()
         self._heard = -1  # others may have stored something since these were read
         self._find_organizations()
+        await self._sealing.all()
 
     def keeper(self, name: str) -> Keeper:
         """Give the keeper of a credential that the configuration names."""
@@ -154,6 +157,7 @@ class CredentialCore:
 
         Raises `StoreError` when tokens could not be saved.
         """
+        self._stopping = True
         if self._listener is not None:
             self._listener.cancel()
             await asyncio.wait([self._listener])
@@ -185,7 +189,7 @@ class CredentialCore:
         async def stop() -> None:
             if organization is not None:
                 await organization.stop()
-            await keeper.stop()
+            await keeper.stop(lambda: self._stopping)
 
         task = asyncio.create_task(stop(), name=f"stop {keeper.config.name}")
         self._leaving.add(task)
@@ -244,10 +248,11 @@ class CredentialCore:
         while True:
             try:
                 version = await self.store.version()
-                if version != self._heard:
-                    self._heard = version
+                changed, self._heard = version != self._heard, version
+                if changed:
                     for keeper in [*self._keepers.values()]:  # a reload may come between
                         await keeper.look_again()
+                await self._sealing.look(changed=changed)
                 self.store_trouble = ""
             except StoreError as error:
                 self._heard = -1

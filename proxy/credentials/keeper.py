@@ -79,9 +79,9 @@ class Keeper:
         self._spread = chance()
         self._stopping = False
 
-    async def load(self) -> None:
-        """Read the record. Raises `StoreError`."""
-        self._record = await self._store.read(self.config.name)
+    async def load(self, record: Record | None = None) -> None:
+        """Begin with `record`, or read it. Raises `StoreError`."""
+        self._record = record or await self._store.read(self.config.name)
 
     def reconfigure(self, config: CredentialConfig) -> None:
         """Go on with another configuration of this credential; what refused its client before is void then (T6)."""
@@ -175,14 +175,14 @@ class Keeper:
         if self._under_way() is None and not self._saver.pending and record.generation >= self._record.generation:
             self._adopt(record)
 
-    async def stop(self) -> None:
-        """Let an exchange under way finish and be saved; give up saving only after a last try (T3)."""
+    async def stop(self, ending: Callable[[], bool] = lambda: True) -> None:
+        """Let an exchange under way finish and be saved; give up saving some time after all is `ending` (T3)."""
         self._stopping = True
         await self.rest()
         if self._flight is not None:
             await asyncio.wait([self._flight])
         try:
-            await self._saver.last()
+            await self._saver.last(ending)
         finally:
             await self._seen.settle()
             self._lock.release()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
+from ..config import org_key
 from ..secret import Secret
 from .cipher import Cipher, Pair
 from .record import Origin, Record, Trouble, TroubleKind
@@ -37,6 +38,11 @@ def sealed_by(row: Row) -> str | None:
     """Give the identifier of the key that a row is sealed under, None where it is not."""
     found = row[_COLUMNS.index("sealed_by")]
     return None if found is None else str(found)
+
+
+def marked(row: Row) -> bool:
+    """Tell whether an exchange of a row's tokens has begun (T5)."""
+    return row[_COLUMNS.index("marked_at")] is not None
 
 
 def tokens_in(row: Row, cipher: Cipher) -> Pair:
@@ -75,6 +81,8 @@ def as_record(row: Row, cipher: Cipher) -> Record:
         plain[name] = None if token is None else Secret(token)
     plain["rejected"] = bool(plain["rejected"])
     plain["origin"] = None if plain["origin"] is None else Origin(plain["origin"])
+    if not org_key(plain["org_pk"]):
+        plain["org_pk"] = ""  # what else stands there is none: it would go into addresses as it is
     return Record(**plain, trouble=trouble)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable
 
@@ -46,20 +47,22 @@ class Saver:
             if self._task is None:
                 self._task = asyncio.create_task(self._until_saved(), name=f"save {self._name}")
 
-    async def last(self) -> None:
-        """Save before the end, trying for a while. Raises `StoreError` when the tokens are lost."""
+    async def last(self, ending: Callable[[], bool] = lambda: True) -> None:
+        """Save before the end, trying for a while once all is `ending`. Raises `StoreError` when they are lost."""
         if self._task is None:
             return
         self._task.cancel()
         await asyncio.wait([self._task])
-        end = time.monotonic() + _LAST_TRIES
+        end = math.inf
         while not await self._try():
+            if ending():
+                end = min(end, time.monotonic() + _LAST_TRIES)
+                LOG.error("ALARM: the end waits until the tokens of %s are saved", self._name)
             if time.monotonic() > end:
                 raise StoreError(
                     f"the new tokens of {self._name} could not be saved and are lost; "
                     f"run: bearer-proxy import {self._name}"
                 )
-            LOG.error("ALARM: the end waits until the tokens of %s are saved", self._name)
             await asyncio.sleep(_SAVE_AGAIN)
         self._task = None
 

@@ -2,8 +2,8 @@
 
 A write returns when the change is committed and synced (WAL, `synchronous=FULL`). Tokens are sealed by the keys that
 the store was opened with; what these cannot open is never written over, nor is a row put beside it, even where
-another process has changed the key meanwhile. What the file itself is like is `storefile.py`'s, what a row is like
-`rows.py`'s. Knows nothing of what records mean.
+another process has changed the key meanwhile; but a row whose exchange is under way can be written to its end. What the
+file itself is like is `storefile.py`'s, what a row is like `rows.py`'s. Knows nothing of what records mean.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ import hashlib
 import hmac
 import sqlite3
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,19 +26,12 @@ from .cipher import Cipher
 from .lock import CredentialLock
 from .mounts import shared_file_system
 from .record import Record
-from .storefile import open_file, sweep, to_be_swept, transaction
+from .sealing import WAIT, Recast, recast
+from .storefile import open_file, plain, sweep, to_be_swept, transaction
 
 T = TypeVar("T")
 
 _LOST = "if it is lost, move the file away and sign in again"
-
-
-@dataclass(frozen=True, slots=True)
-class Recast:
-    """What was encrypted or decrypted: how many tokens of each credential. `remains` is a warning, or nothing."""
-
-    tokens: Mapping[str, int] = field(default_factory=dict)
-    remains: str = ""
 
 
 class Store:
@@ -47,6 +39,8 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self.path = path  # resolved once open: locks lie beside the file itself, whatever link led to it
+        self.unfinished = False  # whether something is left for `encrypt_all`
+        self._recasting = asyncio.Lock()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._connection: sqlite3.Connection | None = None
         self._cipher = Cipher()
@@ -68,7 +62,7 @@ class Store:
 
     async def read(self, name: str) -> Record:
         """Give the record of a credential; one that was never written has generation 0."""
-        return await self._run(lambda: self._read(name))
+        return await self._run(lambda: self._read(name, self._cipher))
 
     async def write(self, record: Record) -> None:
         """Commit and sync `record`."""
@@ -96,26 +90,55 @@ class Store:
         rows = await self._run(lambda: self._execute("SELECT key FROM own"))
         return hmac.new(bytes(rows[0][0]), challenge.encode(), hashlib.sha256).hexdigest()
 
-    async def use_keys(self, keys: Iterable[Secret]) -> None:
-        """Go on with other keys. Raises `StoreError` and keeps the old ones where these cannot open all."""
+    async def use_keys(self, keys: Iterable[Secret], names: Iterable[str] = ()) -> list[Record]:
+        """Go on with other keys, and give the records of `names`. Raises `StoreError`, and then keeps the old keys."""
         cipher = Cipher(keys)
 
-        def swap() -> None:
+        def swap() -> list[Record]:
             self._check(cipher)
+            found = [self._read(name, cipher) for name in names]
             self._cipher = cipher
+            return found
 
-        await self._run(swap)
+        async with self._recasting:
+            return await self._run(swap)
 
-    async def encrypt_all(self) -> Recast:
+    async def encrypt_all(self, within: float = WAIT) -> Recast:
         """Seal all tokens under the first key, and leave nothing of them in clear; without keys do nothing.
 
+        Waits `within` seconds for exchanges under way, and for others that use the file only if that is more than 0.
         Generations stay: others that use the store go on with what they have.
         """
-        return await self._run(lambda: self._recast(self._cipher)) if self._cipher else Recast()
+        if not self._cipher:
+            self.unfinished = False
+            return Recast()
+        async with self._recasting:
+            self.unfinished = True
+            done = await recast(self, self._cipher, within)
+            self.unfinished = bool(done.remains)
+            return done
 
-    async def decrypt_all(self) -> Recast:
-        """Put all tokens into the file in clear."""
-        return await self._run(lambda: self._recast(Cipher()))
+    async def decrypt_all(self, within: float = WAIT) -> Recast:
+        """Put all tokens into the file in clear. Waits as `encrypt_all` does."""
+        async with self._recasting:
+            return await recast(self, Cipher(), within)
+
+    async def others(self, target: Cipher) -> list[str]:
+        """Name the rows that are not as `target` seals them. Raises `StoreError` where one of them cannot be opened."""
+        return await self._run(lambda: self._others(target))
+
+    async def recast(self, names: Iterable[str], target: Cipher) -> dict[str, int]:
+        """Seal these rows by `target`, or put them in clear, whoever may have their locks; count the tokens of each."""
+        return await self._run(lambda: self._recast(names, target))
+
+    async def sweep(self, *, patient: bool) -> str:
+        """Leave nothing in the file of what rows held before; or say what keeps us from it."""
+        return await self._run(lambda: sweep(self._used(), patient=patient))
+
+    async def in_clear(self) -> bool:
+        """Tell whether rows are in clear though there is a key."""
+        clear = "SELECT EXISTS (SELECT 1 FROM credential WHERE sealed_by IS NULL)"
+        return bool(self._cipher) and bool((await self._run(lambda: self._execute(clear)))[0][0])
 
     def lock(self, name: str) -> CredentialLock:
         """Give the lock of a credential, not yet taken."""
@@ -148,7 +171,8 @@ class Store:
         statement = f"UPDATE credential SET {column} = ? WHERE name = ? AND generation = ?"  # noqa: S608 - our own names
 
         def amend() -> None:
-            with self._changing():
+            with transaction(self._used()):
+                self._check_keys()
                 self._execute(statement, (value, name, generation))
 
         await self._run(amend)
@@ -164,51 +188,50 @@ class Store:
         if connection is not None:
             connection.close()
 
-    def _read(self, name: str) -> Record:
+    def _read(self, name: str, cipher: Cipher) -> Record:
         found = self._rows(name)
         try:
-            return rows.as_record(found[0], self._cipher) if found else Record(name=name)
+            return rows.as_record(found[0], cipher) if found else Record(name=name)
         except (ValueError, TypeError):
-            self._check_row(found[0], self._cipher)
+            self._check_row(found[0], cipher)
             raise StoreError(f"what the token store {self.path} holds of {name} cannot be read: sign in anew") from None
 
     def _write(self, record: Record) -> None:
-        with self._changing():
-            for before in self._rows(record.name):
+        with transaction(self._used()):
+            found = self._rows(record.name)
+            if not any(map(rows.marked, found)):  # else what an exchange brought would be lost
+                self._check_keys()
+            for before in found:
                 self._check_row(before, self._cipher)
                 if self._cipher and rows.sealed_by(before) is None:
                     to_be_swept(self._used())
+                    self.unfinished = True
             self._execute(rows.WRITE, rows.as_row(record, self._cipher))
 
-    def _recast(self, target: Cipher) -> Recast:
-        """Seal every row by `target`, or leave it in clear where that has no key; those that are so are not touched."""
-        changed: dict[str, int] = {}
-        if any(rows.sealed_by(row) != target.key_id for row in self._rows()):
-            with self._changing() as connection:
-                for row in self._rows():
-                    if rows.sealed_by(row) != target.key_id:
-                        self._check_row(row, self._cipher)
-                        changed[rows.name_of(row)] = sum(map(bool, rows.tokens_in(row, self._cipher)))
-                        self._execute(rows.RECAST, rows.recast(row, self._cipher, target))
-                to_be_swept(connection)
-        held = {name: count for name, count in changed.items() if count}
-        if not target or sweep(self._used()):
-            return Recast(held)
-        return Recast(
-            held,
-            f"what was in {self.path} before may still be read there, as another process uses it: "
-            "run `bearer-proxy store rekey` again",
-        )
+    def _others(self, target: Cipher) -> list[str]:
+        found = [row for row in self._rows() if rows.sealed_by(row) != target.key_id]
+        for row in found:
+            self._check_row(row, self._cipher)
+        return [rows.name_of(row) for row in found]
 
-    @contextlib.contextmanager
-    def _changing(self) -> Iterator[sqlite3.Connection]:
-        """Do all inside or nothing, unless somebody has sealed a row, of whatever credential, by a key that we lack."""
-        connection = self._used()
-        with transaction(connection):
-            for (key_id,) in self._execute("SELECT DISTINCT sealed_by FROM credential"):
-                if not self._cipher.knows(key_id):
-                    raise self._key_missing(self._cipher)
-            yield connection
+    def _recast(self, names: Iterable[str], target: Cipher) -> dict[str, int]:
+        changed: dict[str, int] = {}
+        with transaction(self._used()):
+            self._check_keys()
+            for row in (row for name in names for row in self._rows(name)):
+                if rows.sealed_by(row) != target.key_id:
+                    self._check_row(row, self._cipher)
+                    changed[rows.name_of(row)] = sum(map(bool, rows.tokens_in(row, self._cipher)))
+                    self._execute(rows.RECAST, rows.recast(row, self._cipher, target))
+            if changed:
+                to_be_swept(self._used())
+        return changed
+
+    def _check_keys(self) -> None:
+        """See that nobody has sealed a row, of whatever credential, by a key that we lack. Raises `StoreError`."""
+        for (key_id,) in self._execute("SELECT DISTINCT sealed_by FROM credential"):
+            if not self._cipher.knows(key_id):
+                raise self._key_missing(self._cipher)
 
     def _check(self, cipher: Cipher) -> None:
         """See that `cipher` can open all that is sealed. Raises `StoreError`."""
@@ -241,7 +264,7 @@ class Store:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work)
         except sqlite3.Error as error:
-            raise StoreError(f"the token store {self.path} cannot be used: {_plain(error)}") from None
+            raise StoreError(f"the token store {self.path} cannot be used: {plain(error)}") from None
         except RuntimeError:
             raise StoreError(f"the token store {self.path} is closed") from None
 
@@ -264,17 +287,3 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-def _plain(error: sqlite3.Error) -> str:
-    """Say in our words what SQLite says of itself; it never quotes values."""
-    name = getattr(error, "sqlite_errorname", "") or type(error).__name__
-    known = {
-        "SQLITE_BUSY": "another process is writing to it",
-        "SQLITE_FULL": "the disk is full",
-        "SQLITE_READONLY": "it, or its folder, is read-only",
-        "SQLITE_CANTOPEN": "it, or a file beside it, cannot be opened",
-        "SQLITE_CORRUPT": "it is damaged",
-        "SQLITE_NOTADB": "it is damaged",
-    }
-    return next((text for code, text in known.items() if name.startswith(code)), name)

@@ -19,6 +19,8 @@ from ..errors import StoreError
 APPLICATION_ID = 0x42505258  # "BPRX", in the file's header: how we know a store of ours
 SCHEMA_VERSION = 3
 _BUSY_TIMEOUT = 5.0  # seconds that SQLite waits for another process's write
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_USED = "another process uses it"
 _POLL = 0.02  # seconds between two tries of what SQLite does not wait for
 
 # An earlier version that still runs cannot put tokens beside sealed ones: its write fails, and it says so.
@@ -91,18 +93,34 @@ def to_be_swept(connection: sqlite3.Connection) -> None:
     connection.execute("UPDATE own SET unswept = unswept + 1")
 
 
-def sweep(connection: sqlite3.Connection) -> bool:
-    """Leave nothing of what rows held before, in the file or beside it; False while somebody else keeps us from it."""
+def sweep(connection: sqlite3.Connection, *, patient: bool = True) -> str:
+    """Leave nothing of what rows held before, in the file or beside it; or say what keeps us from it.
+
+    Without being `patient` others that use the file are not waited for.
+    """
     ((unswept,),) = connection.execute("SELECT unswept FROM own").fetchall()
     if not unswept:
-        return True
+        return ""
+    ((waits,),) = connection.execute("PRAGMA busy_timeout").fetchall()
     try:
+        if not patient:
+            connection.execute("PRAGMA busy_timeout = 0")
+            if not _written_through(connection):  # or the log would grow with each VACUUM in vain
+                return _USED
         connection.execute("VACUUM")  # free pages, of versions too that did not overwrite what they deleted
-        ((busy, _, _),) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        if not busy:
-            connection.execute("UPDATE own SET unswept = 0 WHERE unswept = ?", (unswept,))
-    except sqlite3.OperationalError:
-        return False
+        if not _written_through(connection):
+            return _USED
+        connection.execute("UPDATE own SET unswept = 0 WHERE unswept = ?", (unswept,))
+    except sqlite3.OperationalError as error:
+        return _USED if error.sqlite_errorcode & 0xFF in _BUSY else plain(error)
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {int(waits)}")
+    return ""
+
+
+def _written_through(connection: sqlite3.Connection) -> bool:
+    """Empty the log into the file, unless others still read or write it."""
+    ((busy, _, _),) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     return not busy
 
 
@@ -218,3 +236,17 @@ def _is_empty(connection: sqlite3.Connection, path: Path) -> bool:
 
 def _version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def plain(error: sqlite3.Error) -> str:
+    """Say in our words what SQLite says of itself; it never quotes values."""
+    name = getattr(error, "sqlite_errorname", "") or type(error).__name__
+    known = {
+        "SQLITE_BUSY": "another process is writing to it",
+        "SQLITE_FULL": "the disk is full",
+        "SQLITE_READONLY": "it, or its folder, is read-only",
+        "SQLITE_CANTOPEN": "it, or a file beside it, cannot be opened",
+        "SQLITE_CORRUPT": "it is damaged",
+        "SQLITE_NOTADB": "it is damaged",
+    }
+    return next((text for code, text in known.items() if name.startswith(code)), name)

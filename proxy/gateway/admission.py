@@ -144,11 +144,11 @@ class Admission:
             address = request.trail.address = self._behind(address, claim.told)
         anonymous = self._admits(address)
         if proof.digests and downstream.client is None and not anonymous:
-            wait = self._guesses.wait(address, () if proof.client is None else (proof.digest,))
+            wait = self._guesses.wait(address, b"" if proof.client is None else proof.digest, proof.digests)
             if wait:
                 raise TooManyAttemptsError(wait)
         if proof.client is not None:
-            self._guesses.right(address, proof.digest)
+            self._guesses.right(address, proof.digest, proof.digests)
             request.trail.client = proof.client.name
             return proof.client
         if downstream.client is None and not anonymous:
@@ -164,7 +164,7 @@ class Admission:
         if proof.digests:
             self._guesses.wrong(address, len(proof.digests))
         if self._keyed:
-            raise KeyRequiredError("this needs a key: as Bearer token, or as Basic password")
+            raise KeyRequiredError("this needs a valid key: as Bearer token, or as Basic password")
         raise CallerNotAdmittedError("callers from this address are not admitted: see anonymous in config.yaml")
 
     def _behind(self, outer: str, told: str) -> str:

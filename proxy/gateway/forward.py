@@ -14,6 +14,7 @@ Where the credential's organization belongs in the path, it is asked for before 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
@@ -25,6 +26,7 @@ from ..errors import (
     ClientNotAllowedError,
     LoginRequiredError,
     MethodNotImplementedError,
+    NoRouteError,
     RenewalGuardedError,
 )
 from .admission import Admission, Claim, refuse_foreign
@@ -39,6 +41,7 @@ from .message import Field, Incoming, Outbound, Readable, Request, Response, Sen
 from .routes import Place, Route, RouteTable
 from .seen import SeenAnswer
 
+_H2C = re.compile(r"(?:^|,)\s*h2c", re.IGNORECASE).search  # another protocol to this very API, unseen
 _NEVER_FORWARDED = frozenset({"CONNECT", "TRACE"})
 
 SentBody = KeptBody | WholeBody
@@ -140,7 +143,12 @@ class Forwarder:
         client = self._admission.admit(request, claim)
         limited = client is not None and client.methods is not None
         listener = request.downstream.listener
-        place = self._routes.place(request.method, request.target, request.host, listener, limited=limited)
+        try:
+            place = self._routes.place(request.method, request.target, request.host, listener, limited=limited)
+        except NoRouteError:
+            if client is None or client.routes is None:
+                raise
+            raise NoRouteError(f"no route matches; {client.name} may call {', '.join(sorted(client.routes))}") from None
         if client is not None:
             _check_limits(client, place.route.name, request.method)
         if place.route.allow_origins and not claim.foreign:
@@ -150,7 +158,7 @@ class Forwarder:
         headers = outbound(
             given, place.upstream.authority, request.length, limited=limited, tokens=place.route.token_parameters
         )
-        upgrade = "" if request.upgrade.lower().startswith("h2c") else request.upgrade
+        upgrade = "" if _H2C(request.upgrade) else request.upgrade
         outgoing = Outbound(request.method, place.upstream, place.target, headers, upgrade=upgrade)
         plan = _Plan(claim, place, outgoing, request.added)
         if request.raw and place.after_org is None:

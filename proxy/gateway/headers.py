@@ -40,6 +40,7 @@ _METHOD_OVERRIDES = frozenset({"x-http-method-override", "x-http-method", "x-met
 LINK_FIELDS = frozenset({"location", "content-location", "link", "refresh", "set-cookie"})
 # What makes some servers take another path than the one that was judged (D3), or a second one (WebDAV's COPY and MOVE).
 _PATH_OVERRIDES = frozenset({"x-original-url", "x-rewrite-url", "x-original-uri", "destination"})
+_USER = re.compile(r"^(\s*[A-Za-z]+://)[^/?#]*@")
 _PUNCTUATION = re.compile(r"[^a-z0-9-]")
 _NEVER_TO_VENDOR = HOP_BY_HOP | _SET_BY_US | _PATH_OVERRIDES
 _NEVER_TO_CALLER = HOP_BY_HOP | {"alt-svc", "strict-transport-security"}
@@ -89,7 +90,7 @@ def outbound(
     """Build the fields for the upstream, all but Authorization.
 
     `length` is the body's, None where there is none or it is chunked. With `limited` methods the fields that would
-    smuggle another method are left out. Query parameters named in `tokens` are cut out of Referer (D4).
+    smuggle another method are left out. Query parameters named in `tokens` are cut out of Referer, and users too (D4).
     """
     result = [("Host", authority)]
     named = ""
@@ -104,8 +105,8 @@ def outbound(
             if value:
                 result.append((field[0], value))
         elif fate is _Fate.REFERS:
-            page, mark, query = field[1].partition("?")
-            result.append((field[0], page + without_parameters(mark + query, tokens)) if mark else field)
+            page, mark, query = _USER.sub(r"\1", field[1]).partition("?")
+            result.append((field[0], page + without_parameters(mark + query, tokens)))
         elif fate is _Fate.OVERRIDES_METHOD and not limited:
             result.append(field)
     if named:

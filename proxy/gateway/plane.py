@@ -25,21 +25,22 @@ from .routes import MAIN, RouteTable, make_route
 from .transport.connection import Connection
 from .transport.dial import Dialer
 from .transport.sender import UpstreamSender
-from .transport.server import Server
+from .transport.server import REFUSED, Server
 
 LOG = logging.getLogger("bearer_proxy.gateway")
 
 _FILES = resource.RLIMIT_NOFILE
-_RESERVED = 64  # file descriptors for the store, the listeners, exchanges and spooled bodies
+_RESERVED = 64 + REFUSED  # file descriptors for the store, the listeners, exchanges, spooled bodies, and who is refused
+_HANDSHAKES = 256  # of TLS, under way at a time
 
 
-def callers_at_most(wanted: int, upstreams: int) -> int:
-    """Raise this process's limit of files as far as it goes; give how many callers fit in.
+def callers_at_most(wanted: int, upstreams: int, handshakes: int = 0) -> int:
+    """Raise this process's limit of files as far as it goes; give how many callers fit in beside `handshakes`.
 
     Each may need a connection to an upstream, of which there may be `upstreams`.
     """
     soft, hard = resource.getrlimit(_FILES)
-    needed = wanted + min(wanted, upstreams) + _RESERVED
+    needed = wanted + min(wanted, upstreams) + _RESERVED + handshakes
     if hard != resource.RLIM_INFINITY:
         needed = min(needed, hard)
     if soft == resource.RLIM_INFINITY:
@@ -48,7 +49,7 @@ def callers_at_most(wanted: int, upstreams: int) -> int:
         with contextlib.suppress(OSError, ValueError):  # the kernel's own limit is lower
             resource.setrlimit(_FILES, (needed, hard))
             soft = needed
-    room = soft - _RESERVED
+    room = soft - _RESERVED - handshakes
     return max(1, min(wanted, max(room // 2, room - upstreams)))
 
 
@@ -74,15 +75,19 @@ class DataPlane:
         config, limits = self._config, self._config.limits
         self._spool.check()
         self._sender = UpstreamSender(limits, Dialer(self._egress.trust, limits.connect_timeout, self._egress.environ))
-        most = callers_at_most(limits.worker_connections, limits.max_connections)
+        own = {address for route in config.routes for address in route.listen}
+        if any(address.tls for address in (*config.listen, *own)):
+            self._tls = listener_tls(config.tls, _HANDSHAKES)
+        handshakes = 0 if self._tls is None else _HANDSHAKES
+        most = callers_at_most(limits.worker_connections, limits.max_connections, handshakes)
         if most < limits.worker_connections:
             LOG.warning("the system allows files for %d callers at a time only: raise its limit (ulimit -n)", most)
         forwarder, users = self._forwarder(self._sender), config.callers.socket.users
-        self._server = Server(forwarder, limits, self._log, self._metrics, most, self._identify(), users)
+        self._server = Server(
+            forwarder, limits, self._log, self._metrics, most, self._identify(), self._is_outdated, users
+        )
         if self._metrics is not None:
             self._metrics.levels = self._levels
-        own = {address for route in config.routes for address in route.listen}
-        self._tls = listener_tls(config.tls) if any(address.tls for address in (*config.listen, *own)) else None
         for address in (*config.listen, *sorted(own, key=str)):
             name = str(address) if address in own else MAIN
             factory = functools.partial(Connection, self._server, name, "https" if address.tls else "http")
@@ -136,6 +141,11 @@ class DataPlane:
             return None if tls is None else certified.owner(tls.getpeercert(binary_form=True), tls.getpeercert())
 
         return identify
+
+    def _is_outdated(self, transport: asyncio.BaseTransport) -> bool:
+        """Tell whether a caller has shown its certificate to authorities that a reload has replaced meanwhile."""
+        tls = transport.get_extra_info("ssl_object")
+        return self._tls is not None and tls is not None and self._tls.is_outdated(tls)
 
     def _names(self) -> frozenset[str]:
         """Give the names by which callers may call."""

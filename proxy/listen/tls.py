@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import ssl
+import weakref
 from typing import Any
 
 from ..config import TlsFiles
@@ -18,6 +19,7 @@ from ..errors import ListenError
 
 SPEAK_TLS = "plain HTTP was spoken where TLS is: call https:// here"  # what nginx calls 497
 
+_HANDSHAKES = 1024  # at a time
 _NOT_TLS = ("HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "WRONG_VERSION_NUMBER")  # OpenSSL's words, for a first record
 
 
@@ -29,6 +31,8 @@ class ListenerTls(ssl.SSLContext):
     """
 
     _newest: ssl.SSLContext
+    most: int  # handshakes at a time
+    handshakes: weakref.WeakSet[_Session]
 
     def reload(self, files: TlsFiles) -> None:
         """Use other files, or what is in them now. Raises `ListenError` with one sentence; then all is as before."""
@@ -46,16 +50,27 @@ class ListenerTls(ssl.SSLContext):
         server_hostname: str | bytes | None = None,
         session: ssl.SSLSession | None = None,
     ) -> ssl.SSLObject:
-        """Give our side of TLS with one caller."""
+        """Give our side of TLS with one caller. The handshake of one too many fails at once."""
         made = self._newest.wrap_bio(incoming, outgoing, server_side, server_hostname, session)
         if isinstance(made, _Session):
-            made.incoming, made.outgoing = incoming, outgoing
+            made.incoming, made.outgoing, made.handshakes = incoming, outgoing, self.handshakes
+            made.refused = len(self.handshakes) >= self.most
+            if not made.refused:
+                self.handshakes.add(made)
         return made
 
+    def is_outdated(self, session: ssl.SSLObject) -> bool:
+        """Tell whether a certificate was shown to other authorities than the newest."""
+        return session.context is not self._newest and session.getpeercert(binary_form=True) is not None
 
-def listener_tls(files: TlsFiles) -> ListenerTls:
-    """Give the context of listeners marked ssl. Raises `ListenError` with one sentence."""
+
+def listener_tls(files: TlsFiles, handshakes: int = _HANDSHAKES) -> ListenerTls:
+    """Give the context of listeners marked ssl, with so many `handshakes` at a time at most.
+
+    Raises `ListenError` with one sentence.
+    """
     context = ListenerTls(ssl.PROTOCOL_TLS_SERVER)
+    context.most, context.handshakes = handshakes, weakref.WeakSet()
     context.reload(files)
     return context
 
@@ -99,16 +114,21 @@ class _Session(ssl.SSLObject):
 
     incoming: ssl.MemoryBIO
     outgoing: ssl.MemoryBIO
+    handshakes: weakref.WeakSet[_Session]
+    refused = False
     _begun = False
     _failed = False
 
     def do_handshake(self) -> None:
         """Go on as far as possible. Raises `SSLWantReadError` where more is to come."""
+        if self.refused:
+            raise ssl.SSLError("too many handshakes are under way")
         if self._failed:
             self.incoming.read()
             raise ssl.SSLWantReadError
         try:
             super().do_handshake()
+            self.handshakes.discard(self)
         except ssl.SSLWantReadError:
             self._begun = self._begun or self.outgoing.pending > 0
             raise

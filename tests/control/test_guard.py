@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
+from proxy.callers.guesses import Guesses
 from proxy.config import OOB
 from proxy.control.guard import guard, host_names
 from proxy.control.plane import make_callback_app
@@ -140,7 +141,7 @@ async def test_address_that_was_reached(served, host, reached):
     async def handler(_):
         return web.Response()
 
-    admit = guard(frozenset(), Secret(""))
+    admit = guard(frozenset(), Secret(""), Guesses())
     if served:
         assert 200 == (await admit(request, handler)).status
     else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
@@ -280,9 +281,10 @@ async def stored(keeper: Keeper, open_store: Callable[[], Awaitable[Store]]) -> 
 
 @contextlib.asynccontextmanager
 async def script(text: str, *arguments: object) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run Python `text` as another process that can import the proxy; it is killed at the end."""
+    """Run Python `text` as another process that can import the proxy; it is killed at the end, and never measured."""
+    unmeasured = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_PROCESS_")}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", text, *map(str, arguments), cwd=ROOT, stdin=-1, stdout=-1
+        sys.executable, "-c", text, *map(str, arguments), cwd=ROOT, env=unmeasured, stdin=-1, stdout=-1
     )
     try:
         yield process

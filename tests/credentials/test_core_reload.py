@@ -251,8 +251,8 @@ async def test_tokens_stored_by_others_during_a_reload(core, tmp_path, open_stor
         keeper = added(config)
         load = keeper.load
 
-        async def load_and_miss():
-            await load()
+        async def load_and_miss(found):
+            await load(found)
             await elsewhere.write(replace(record(), name=config.name, generation=4))
             core._heard = await core.store.version()  # somebody has looked at all that there were
 

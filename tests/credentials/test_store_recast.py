@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import itertools
 import signal
 import sqlite3
 
@@ -9,7 +10,8 @@ import pytest
 
 from proxy.credentials import policy, storefile
 from proxy.credentials.record import Record
-from proxy.credentials.store import Recast
+from proxy.credentials.sealing import Recast
+from proxy.credentials.store import Store
 from proxy.errors import StoreError
 from proxy.secret import Secret
 
@@ -42,7 +44,8 @@ async def main():
     store = await Store.open(Path(sys.argv[1]), [Secret(key) for key in sys.argv[3:]])
     Dying.armed = True
     await store.encrypt_all()
-    print("over", flush=True)
+    Dying.armed = False
+    print("over after", next(calls), flush=True)
 
 asyncio.run(main())
 """  # another process, which is killed before it executes a certain statement
@@ -213,9 +216,9 @@ async def test_somebody_who_uses_the_file_for_long(opened, path, monkeypatch, hi
     else:
         swept = storefile.sweep
 
-        def hindered(connection):
+        def hindered(connection, *, patient):
             holder.execute("BEGIN IMMEDIATE")
-            return swept(connection)
+            return swept(connection, patient=patient)
 
         monkeypatch.setattr("proxy.credentials.store.sweep", hindered)
     recast = await store.encrypt_all()
@@ -238,21 +241,27 @@ async def test_write_that_waits_meanwhile(opened, path):
 
 
 @pytest.mark.parametrize("keys", [[A], [B, A]], ids=["first key", "another key"])
-@pytest.mark.parametrize("statement", range(17))
-async def test_process_that_is_killed(opened, path, keys, statement):
+async def test_process_that_is_killed(tmp_path, keys):
     """Whichever statement it was killed before, all tokens are there, and the next one brings it to an end."""
-    await (await filled(await opened(*keys[1:]))).close()
-    async with script(KILLED, path, statement, *(key.reveal() for key in keys)) as process:
-        ended = await said(process)
-        await within(process.wait())
-    assert (ended == "over") is (process.returncode == 0)
-    assert process.returncode in (0, -signal.SIGKILL)
-    store = await opened(*keys)
-    assert [kept(name) for name in NAMES] == [await store.read(name) for name in NAMES]
-    await store.encrypt_all()
-    assert CANARY not in bytes_of(path)
-    assert [(1, 5)] == query(path, "SELECT count(DISTINCT sealed_by), count(sealed) FROM credential")
-    assert [("ok",)] == query(path, "PRAGMA integrity_check")
+    for statement in itertools.count():
+        path = tmp_path / str(statement) / "tokens.db"
+        path.parent.mkdir()
+        await (await filled(await Store.open(path, keys[1:]))).close()
+        async with script(KILLED, path, statement, *(key.reveal() for key in keys)) as process:
+            ended = await said(process)
+            await within(process.wait())
+        store = await Store.open(path, keys)
+        assert [kept(name) for name in NAMES] == [await store.read(name) for name in NAMES]
+        await store.encrypt_all()
+        await store.close()
+        assert CANARY not in bytes_of(path)
+        assert [(1, 5)] == query(path, "SELECT count(DISTINCT sealed_by), count(sealed) FROM credential")
+        assert [("ok",)] == query(path, "PRAGMA integrity_check")
+        if ended:
+            break
+        assert -signal.SIGKILL == process.returncode
+    assert (f"over after {statement}", 0) == (ended, process.returncode)
+    assert statement > 10
 
 
 async def test_record_that_was_never_written(opened):

@@ -219,7 +219,7 @@ async def test_last_part_of_an_answer_is_not_taken(
 
 async def test_answer_taken_slowly(gateway: Gateway, upstream: Upstream, socket_path: Path) -> None:
     """A caller that takes a little now and then may take longer than `send_timeout` for what the proxy holds."""
-    size, sip = 1 << 20, 20 << 10
+    size, sip = 2 << 20, 20 << 10
     upstream.script(reply(body=b"x" * size))
     begin = time.monotonic()
     caller = Caller(*await asyncio.open_unix_connection(socket_path, limit=sip))
@@ -228,6 +228,6 @@ async def test_answer_taken_slowly(gateway: Gateway, upstream: Upstream, socket_
     while size:
         data = await caller.reader.readexactly(min(sip, size))
         size -= len(data)
-        await asyncio.sleep(TIME / 12)  # the pause is what is tried
+        await asyncio.sleep(TIME / 30)  # the pause is what is tried
     await caller.close()
     assert time.monotonic() - begin > 2 * TIME

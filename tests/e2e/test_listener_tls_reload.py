@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import contextlib
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,7 @@ from cryptography import x509
 from tests.e2e.conftest import Caller
 from tests.e2e.listener_tls import Tls, listening_tls
 from tests.support.tls import VERSIONS, Authority, der, elliptic, pem
-from tests.support.upstream import Upstream
+from tests.support.upstream import Do, Upstream, reply
 
 ERP = [x509.DNSName("erp.internal")]
 both_versions = pytest.mark.parametrize("version", VERSIONS)
@@ -131,3 +134,58 @@ async def test_client_of_an_open_connection(gateway: Tls, upstream: Upstream) ->
     async with gateway.tls_caller(proof) as caller:
         assert 401 != await answered(gateway, caller) != 200
     assert 1 == len(upstream.requests)
+
+
+@pytest.mark.parametrize("pipelined", [True, False])
+async def test_client_that_is_removed_in_its_answer(gateway: Tls, upstream: Upstream, pipelined: bool) -> None:
+    """The answer goes on to its end, and no other request of that connection is heard."""
+    ours = gateway.authority
+    proof = ours.trust(Authority(ours.folder, name="one.pem").proof("proof.pem", ERP))
+    more = {"anonymous": "none", "ssl_client_certificate": "one.pem"}
+    gateway.configure(**more, clients={"erp": {"certificate": "erp.internal"}})
+    await gateway.hang_up()
+    goes_on = asyncio.Event()
+    head = b"HTTP/1.1 200 Fine\r\nContent-Length: 4\r\n\r\nab"
+    upstream.script([Do.READ, head, goes_on, b"cd"], reply())
+    async with gateway.tls_caller(proof) as caller:
+        asked = gateway.head("GET /t/ HTTP/1.1")
+        await caller.send(asked)
+        answer = await caller.head()
+        if pipelined:
+            await caller.send(asked)
+        gateway.configure(**more, clients={"erp": {"certificate": "other.internal"}})
+        await gateway.hang_up()
+        goes_on.set()
+        assert (200, b"abcd", b"") == (answer.status, await caller.reader.readexactly(4), await caller.reader.read())
+    assert 1 == len(upstream.requests)
+
+
+async def test_handshake_that_a_reload_overtakes(gateway: Tls, upstream: Upstream) -> None:
+    """Who proves itself to authorities that are replaced before it is done is not heard."""
+    ours = gateway.authority
+    one, _ = (Authority(ours.folder, name=name) for name in ("one.pem", "two.pem"))
+    more = {"anonymous": "any", "clients": {"erp": {"certificate": "erp.internal"}}}
+    gateway.configure(**more, ssl_client_certificate="one.pem")
+    await gateway.hang_up()
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    context = ours.trust(one.proof("proof.pem", ERP), ssl.TLSVersion.TLSv1_3)
+    session = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.tls_port)
+    with pytest.raises(ssl.SSLWantReadError):
+        session.do_handshake()
+    writer.write(outgoing.read())
+    while True:
+        incoming.write(await reader.read(1 << 16))
+        with contextlib.suppress(ssl.SSLWantReadError):
+            session.do_handshake()
+            break
+    gateway.configure(**more, ssl_client_certificate="two.pem")
+    await gateway.hang_up()
+    session.write(gateway.head("GET /t/ HTTP/1.1"))
+    writer.write(outgoing.read())
+    while data := await reader.read(1 << 16):
+        incoming.write(data)
+    with contextlib.suppress(ssl.SSLZeroReturnError, ssl.SSLWantReadError):
+        assert b"" == session.read()
+    writer.close()
+    assert [] == upstream.requests

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
-from collections.abc import Callable
+import sqlite3
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,15 @@ def use(bare_proxy: Proxy, vendors: Sandbox) -> Use:
         bare_proxy.configure(sandbox_config(vendors, f"store_key: {json.dumps(keys)}" if keys else ""))
 
     return write
+
+
+@pytest.fixture
+async def second(bare_proxy: Proxy) -> AsyncIterator[Proxy]:
+    """Another serve of the same folder and store, not started yet."""
+    proxy = Proxy(bare_proxy.folder)
+    yield proxy
+    if proxy.process is not None:
+        await proxy.kill()
 
 
 async def sign_in(proxy: Proxy, vendors: Sandbox) -> list[bytes]:
@@ -81,6 +92,13 @@ def changed(done: Done) -> list[str]:
 def sealed_by(proxy: Proxy, key: str) -> bool:
     """Whether anything is, or was, by what stands on the disk."""
     return str(Cipher([Secret(key)]).key_id).encode() in on_disk(proxy.folder)
+
+
+def generation(proxy: Proxy, name: str) -> int:
+    """The generation that is stored of a credential, under whatever key."""
+    with contextlib.closing(sqlite3.connect(proxy.folder / "tokens.db")) as connection:
+        query = "SELECT generation FROM credential WHERE name = ?"
+        return int(connection.execute(query, (name,)).fetchone()[0])
 
 
 async def test_tokens_under_a_key(bare_proxy: Proxy, vendors: Sandbox, use: Use) -> None:
@@ -196,6 +214,52 @@ async def test_key_that_changes_behind_a_running_serve(bare_proxy: Proxy, vendor
     assert before == on_disk(bare_proxy.folder)
     assert 0 == await bare_proxy.stop()
     await bare_proxy.start()
+    assert 200 == await call(bare_proxy, "onecloud")
+
+
+@pytest.mark.parametrize("how", ["rekey", "second serve"])
+@pytest.mark.parametrize("keys", [(A,), ()], ids=["another key", "first key"])
+async def test_another_key_during_an_exchange(
+    bare_proxy: Proxy, vendors: Sandbox, use: Use, second: Proxy, how: str, keys: tuple[str, ...]
+) -> None:
+    """What the exchange brings is saved at once by the serve that made it, and sealed by the new key afterwards."""
+    use(*keys)
+    await sign_in(bare_proxy, vendors)
+    await bare_proxy.start()
+    control = Control(vendors, "onecloud")
+    await control.fault(on="token", fault="stall", when="after")
+    await control.expire()
+    waiting = asyncio.create_task(call(bare_proxy, "onecloud"))
+    await control.wait("stalled", 1)
+    second.configure(sandbox_config(vendors, f"store_key: {json.dumps((B, *keys))}"))
+    if how == "rekey":
+        done = asyncio.create_task(bare_proxy.command("store", "rekey"))
+    else:
+        await second.start()
+    await until(lambda: sealed_by(bare_proxy, B), "others are sealed")
+    await control.release()
+    assert 200 == await waiting
+    await until(lambda: 2 == generation(bare_proxy, "onecloud"), "saved")
+    await bare_proxy.kill()
+    assert "in memory only" not in bare_proxy.log
+    if how == "rekey":
+        assert sorted(ALL) == sorted(changed(await done))
+        await second.start()
+    assert 200 == await call(second, "onecloud")
+    assert 0 == (await second.command("refresh", "onecloud")).code
+    await until(lambda: not keys or not sealed_by(bare_proxy, A), "all sealed by the new key")
+    assert [1, 1, 3] == [number for number, *_ in await kept(bare_proxy, B)]
+
+
+async def test_command_without_the_key_beside_a_serve(bare_proxy: Proxy, vendors: Sandbox, use: Use) -> None:
+    """What it puts in clear into a store that was empty is encrypted at once, and nothing else of it is left."""
+    use(A)
+    await bare_proxy.start()
+    use()
+    tokens = vendors.grant("onecloud")
+    await bare_proxy.bring_tokens("onecloud", tokens)
+    both = [str(tokens[key]).encode() for key in ("access_token", "refresh_token")]
+    await until(lambda: not in_clear(bare_proxy, both), "encrypted")
     assert 200 == await call(bare_proxy, "onecloud")
 
 

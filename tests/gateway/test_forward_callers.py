@@ -179,6 +179,9 @@ async def test_key_goes_no_further(bench, target, fields):
         ("http://localhost/?a=%41+b", "http://localhost/?a=%41+b"),
         ("http://localhost/?", "http://localhost/?"),
         ("http://localhost/access_token=x", "http://localhost/access_token=x"),
+        ("http://localhost/a@b?c=d@e", "http://localhost/a@b?c=d@e"),
+        ("http://localhost/", "http://erp:KEY@localhost/"),
+        ("https://localhost/?a", "https://er@p:KEY@localhost/?access_token=b&a"),
         ("", ""),
     ],
 )
@@ -218,3 +221,15 @@ async def test_all_strangers_hear_the_same(tmp_path):
     assert [said[0]] * len(said) == said
     assert [] == bench.vendor.requests
     assert {} == bench.take._plans
+
+
+@pytest.mark.parametrize(
+    ("expected", "upgrade"),
+    [("websocket", "websocket"), ("", "h2c"), ("", "H2C"), ("", "foo, h2c"), ("", ",h2c"), ("h1, xh2c", "h1, xh2c")],
+)
+async def test_another_protocol_to_the_same_api(bench, expected, upgrade):
+    """HTTP/2 in a tunnel would go by unjudged: it is not asked for, wherever in the list it stands."""
+    request = asked(RIGHT)
+    request.upgrade = upgrade
+    (await bench.take(request)).close()
+    assert expected == bench.vendor.requests[0].upgrade

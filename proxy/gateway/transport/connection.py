@@ -54,10 +54,13 @@ class Connection(asyncio.Protocol):
         server = self.server
         self.transport = transport  # type: ignore[assignment]
         self.downstream = self._introduced(self.downstream)
+        self.retired = server.is_outdated(transport)
         self.drain = Drain(self.transport, server.send_limit, _not_taken)
         self.inbox = Inbox(self.transport, server.limits, server.known, server.body_limit, self._ask)
         if not server.join(self):
             self._welcome = False
+            if server.crowded:
+                self.transport.abort()
             self.inbox.refuse(ProxyLimitError("the proxy has as many callers' connections as it may have"))
         elif server.users is not None and not self.downstream.address and _user(transport) not in server.users:
             self._welcome = False
@@ -185,10 +188,10 @@ class Connection(asyncio.Protocol):
         """Answer one request after the other, then close."""
         inbox = self.inbox
         try:
-            while True:
+            while not self.retired:
                 item = inbox.take()
                 if item is None:
-                    if inbox.finished:
+                    if inbox.finished or self.server.stopping:
                         break
                     self._watch(self.server.idle if self._served and inbox.fresh else self.server.head_limit)
                     await inbox.wait()

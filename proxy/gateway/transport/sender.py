@@ -8,9 +8,10 @@ idempotent methods only, and only if its body can begin anew (D6).
 from __future__ import annotations
 
 import functools
+import re
 
 from ...config import Limits, Upstream
-from ...errors import EgressProxyError, UpstreamTerminatedError
+from ...errors import BadTargetError, EgressProxyError, UpstreamTerminatedError
 from ...secret import Secret
 from ..message import Field, Outbound
 from .deadlines import Deadlines
@@ -20,6 +21,7 @@ from .pool import Pool
 from .stream import Drain, Stream
 from .upstream import Answer, Times, UpstreamConnection
 
+_TARGET = re.compile(r"[\x21-\x7e\x80-\xff]+").fullmatch
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})  # RFC 9110 section 9.2.2, but for TRACE
 
 
@@ -101,6 +103,8 @@ class UpstreamSender:
             target = via.prefix + target
             if via.authorization:
                 fields.append(("Proxy-Authorization", via.authorization.reveal()))
+        if not _TARGET(target):
+            raise BadTargetError("what is to be sent is no request target")
         return head_bytes(f"{request.method} {target} HTTP/1.1", fields)[:-2] + b"Authorization: Bearer "
 
     def _pool(self, upstream: Upstream) -> Pool[UpstreamConnection]:

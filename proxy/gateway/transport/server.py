@@ -20,6 +20,7 @@ from .tunnel import Tunnel
 Forward = Callable[[Request], Awaitable[Response]]
 Identify = Callable[[asyncio.BaseTransport], ClientConfig | None]
 
+REFUSED = 32  # connections beyond the limit that are told so
 _LOOK = 64  # connections that are looked at for one that can give way
 
 
@@ -55,7 +56,8 @@ class Member(Protocol):
 class Server:
     """Serves callers with `forward`, `most` connections at a time. Make it inside a running loop; `stop` ends it.
 
-    `identify` tells whose certificate a connection has. Over unix sockets only `users` may call, None for all.
+    `identify` tells whose certificate a connection has, `is_outdated` whether it was shown to authorities of before.
+    Over unix sockets only `users` may call, None for all.
     """
 
     def __init__(
@@ -66,10 +68,12 @@ class Server:
         metrics: Metrics | None,
         most: int,
         identify: Identify = lambda _: None,
+        is_outdated: Callable[[asyncio.BaseTransport], bool] = lambda _: False,
         users: frozenset[int] | None = None,
     ) -> None:
         self.forward = forward
         self.identify = identify
+        self.is_outdated = is_outdated
         self.users = users
         self.limits = limits
         self.log = log
@@ -108,6 +112,11 @@ class Server:
             self.idle.stop(idle)
             idle.close()
         return idle is not None
+
+    @property
+    def crowded(self) -> bool:
+        """Whether too many are being told that there are too many."""
+        return len(self._members) > self._most + REFUSED
 
     def leave(self, member: Member) -> None:
         """Hear that a connection is closed."""

@@ -11,7 +11,7 @@ import logging
 import time
 from typing import Protocol
 
-from ...errors import BadTargetError, MethodNotImplementedError, RequestError
+from ...errors import BadTargetError, MethodNotImplementedError, RequestError, ShuttingDownError
 from ..message import Downstream, Readable, Request, Response, Trail, Upgraded
 from ..problem import problem
 from .http1 import LAST_CHUNK, NO_BODY, head_bytes
@@ -163,6 +163,8 @@ class Turn:
 
     async def _tunnel(self, head: bytes, upgraded: Upgraded) -> None:
         """Carry bytes both ways until both sides are done."""
+        if self._caller.retired:
+            raise ShuttingDownError("the caller has to show its certificate anew")
         self._caller.write(head)
         server = self._caller.server
         tunnel = Tunnel(self._caller.give_away(), upgraded, server.tunnel_limit, server.tunnel_stalled)

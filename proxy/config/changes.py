@@ -41,7 +41,7 @@ def needing_restart(before: Config, after: Config) -> Iterator[str]:
         yield "ca_file"
     if before.callers.socket != after.callers.socket:
         yield "socket_mode and socket_users"
-    if _own_listeners(before) != _own_listeners(after):
+    if before.own_listeners != after.own_listeners:
         yield "listen of routes"
 
 
@@ -51,7 +51,7 @@ def _unusable_now(started: Config, after: Config) -> Iterator[str]:
         yield "admin_key: until a restart the control plane listens beyond loopback, and needs one"
     networks = after.callers.anonymous.networks
     wide = networks is None or not all(network.is_loopback for network in networks)
-    if wide and _beyond_loopback(_listeners(started)) and not _beyond_loopback(_listeners(after)):
+    if wide and _beyond_loopback(started.listeners) and not _beyond_loopback(after.listeners):
         yield "anonymous: until a restart the data plane listens beyond loopback, where this admits callers"
     if started.routes and not (after.routes or after.credentials):
         yield "it names neither routes nor credentials: is it written whole?"
@@ -59,11 +59,3 @@ def _unusable_now(started: Config, after: Config) -> Iterator[str]:
 
 def _beyond_loopback(addresses: Iterable[Address]) -> bool:
     return any(not address.loopback for address in addresses)
-
-
-def _listeners(config: Config) -> set[Address]:
-    return {*config.listen, *_own_listeners(config)}
-
-
-def _own_listeners(config: Config) -> set[Address]:
-    return {address for route in config.routes for address in route.listen}

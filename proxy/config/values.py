@@ -178,3 +178,13 @@ class Config:
     log_level: str = "info"
     access_log: bool = True
     tls: TlsFiles = field(default_factory=TlsFiles)
+
+    @property
+    def own_listeners(self) -> frozenset[Address]:
+        """Give the addresses that routes listen on by themselves."""
+        return frozenset(address for route in self.routes for address in route.listen)
+
+    @property
+    def listeners(self) -> frozenset[Address]:
+        """Give all addresses of the data plane."""
+        return self.own_listeners.union(self.listen)

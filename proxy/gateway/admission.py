@@ -77,7 +77,6 @@ class Admission:
 
     def __init__(self, callers: Callers, names: frozenset[str], guesses: Guesses) -> None:
         self._ring = KeyRing(callers.clients)
-        self._keyed = any(client.keys for client in callers.clients)
         self._names = names
         self._guesses = guesses
         self._real_ip = callers.real_ip
@@ -163,7 +162,7 @@ class Admission:
         """Refuse a caller that proves nothing."""
         if proof.digests:
             self._guesses.wrong(address, len(proof.digests))
-        if self._keyed:
+        if self._ring:
             raise KeyRequiredError("this needs a valid key: as Bearer token, or as Basic password")
         raise CallerNotAdmittedError("callers from this address are not admitted: see anonymous in config.yaml")
 
@@ -183,9 +182,5 @@ class Admission:
 
 def refuse_foreign(claim: Claim, origins: frozenset[str]) -> None:
     """Refuse what a page of another origin asks, unless it is one of `origins`."""
-    if claim.foreign and _plain_origin(claim.origin) not in origins:
+    if claim.foreign and claim.origin.strip().lower() not in origins:
         raise ForeignOriginError("a page of another origin asks: see allow_origins in config.yaml")
-
-
-def _plain_origin(origin: str) -> str:
-    return origin.strip().lower()

@@ -75,8 +75,8 @@ class DataPlane:
         config, limits = self._config, self._config.limits
         self._spool.check()
         self._sender = UpstreamSender(limits, Dialer(self._egress.trust, limits.connect_timeout, self._egress.environ))
-        own = {address for route in config.routes for address in route.listen}
-        if any(address.tls for address in (*config.listen, *own)):
+        own = config.own_listeners
+        if any(address.tls for address in config.listeners):
             self._tls = listener_tls(config.tls, _HANDSHAKES)
         handshakes = 0 if self._tls is None else _HANDSHAKES
         most = callers_at_most(limits.worker_connections, limits.max_connections, handshakes)
@@ -150,9 +150,8 @@ class DataPlane:
     def _names(self) -> frozenset[str]:
         """Give the names by which callers may call."""
         config = self._config
-        addresses = (*config.listen, *(address for route in config.routes for address in route.listen))
         hosts = {route.host for route in config.routes if route.host}
-        return listened_names(addresses) | hosts | config.callers.hosts
+        return listened_names(config.listeners) | hosts | config.callers.hosts
 
     def _levels(self) -> Levels:
         """Give how much there is at this moment, for the metrics."""

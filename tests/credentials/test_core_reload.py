@@ -1,6 +1,7 @@
 """Another configuration while exchanges, writes and sign-ins are under way: nothing is lost, mixed up or overheard."""
 
 import asyncio
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
@@ -37,14 +38,21 @@ def configured(folder, *credentials, **changes):
     return replace(made, **changes)
 
 
-@pytest.fixture
-async def core(tmp_path, clock, vendor):
-    """Give a core with tokens for two credentials, whose vendor is behind a gate."""
-    async with open_core(configured(tmp_path, credential(), credential(name="b")), clock=clock) as opened:
+@asynccontextmanager
+async def core_of_two(folder, clock, vendor):
+    """Run a core with tokens for two credentials."""
+    async with open_core(configured(folder, credential(), credential(name="b")), clock=clock) as opened:
         opened.exchange._endpoint = vendor
         for name in (NAME, "b"):
             await opened.put(name, tokens(), Origin.IMPORT)
         opened.start()
+        yield opened
+
+
+@pytest.fixture
+async def core(tmp_path, clock, vendor):
+    """Give a core with tokens for two credentials, whose vendor is behind a gate."""
+    async with core_of_two(tmp_path, clock, vendor) as opened:
         yield opened
         vendor.gate.set()
 

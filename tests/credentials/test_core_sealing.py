@@ -12,17 +12,13 @@ from proxy.errors import StoreError
 from proxy.secret import Secret
 
 from .conftest import NAME, credential, record, tokens, within
-from .test_core_reload import KEYS, configured, rejected
+from .test_core_reload import KEYS, configured, core_of_two, rejected
 
 
 @pytest.fixture
 async def core(tmp_path, clock, vendor):
     """Give a core with tokens for two credentials."""
-    async with open_core(configured(tmp_path, credential(), credential(name="b")), clock=clock) as opened:
-        opened.exchange._endpoint = vendor
-        for name in (NAME, "b"):
-            await opened.put(name, tokens(), Origin.IMPORT)
-        opened.start()
+    async with core_of_two(tmp_path, clock, vendor) as opened:
         yield opened
 
 

@@ -63,6 +63,11 @@ def on_disk(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in sorted(folder.glob("tokens.db*")))
 
 
+def written(folder: Path) -> bytes:
+    """All that a writer would change: not SQLite's index of the log, where readers put marks."""
+    return b"".join(path.read_bytes() for path in sorted(folder.glob("tokens.db*")) if path.suffix != ".db-shm")
+
+
 def in_clear(proxy: Proxy, tokens: list[bytes]) -> int:
     """How many of these tokens anybody can read who can read the disk, or the log."""
     return sum(token in on_disk(proxy.folder) + proxy.log.encode() for token in tokens)
@@ -206,12 +211,12 @@ async def test_key_that_changes_behind_a_running_serve(bare_proxy: Proxy, vendor
     use(B, A)
     assert ALL == changed(await bare_proxy.command("store", "rekey"))
     await until(lambda: "was written with another store_key" in bare_proxy.log, "heard")
-    before = on_disk(bare_proxy.folder)
+    before = written(bare_proxy.folder)
     assert 200 == await call(bare_proxy, "onecloud")
     await Control(vendors, "onecloud").expire()
     assert 503 == await call(bare_proxy, "onecloud")
     assert 0 == (await Control(vendors, "onecloud").state())["exchanges"]
-    assert before == on_disk(bare_proxy.folder)
+    assert before == written(bare_proxy.folder)
     assert 0 == await bare_proxy.stop()
     await bare_proxy.start()
     assert 200 == await call(bare_proxy, "onecloud")

@@ -28,6 +28,7 @@ from ..errors import (
     MethodNotImplementedError,
     NoRouteError,
     RenewalGuardedError,
+    RequestError,
 )
 from .admission import Admission, Claim, refuse_foreign
 from .body import KeptBody, Spool, WholeBody
@@ -125,6 +126,14 @@ class Forwarder:
             body.close()
             raise
         return response if isinstance(body, WholeBody) else response._replace(close=_both(response.close, body.close))
+
+    def allows(self, request: Request) -> bool:
+        """Tell whether a request that opened a tunnel would be forwarded now too."""
+        try:
+            self._plan(request)
+        except RequestError:
+            return False
+        return True
 
     def _plan(self, request: Request) -> _Plan | Response:
         """Admit a caller, find where its request goes, and build the one that goes there; or answer its browser.

@@ -100,7 +100,10 @@ class DataPlane:
         return None if self._tls is None or config.tls.certificate is None else listener_tls(config.tls)
 
     def reload(self, config: Config, tls: ListenerTls | None) -> None:
-        """Go on with another configuration's callers, routes and certificates; not the requests under way."""
+        """Go on with another configuration: what callers may, routes, certificates. What is under way ends as it began.
+
+        But a tunnel ends where it would be opened no more.
+        """
         if self._server is None or self._sender is None:
             return
         if self._tls is not None and tls is not None:
@@ -108,7 +111,8 @@ class DataPlane:
         self._config = config
         if self._metrics is not None:
             self._metrics.add_routes((route.name, route.credential) for route in config.routes)
-        self._server.reload(self._forwarder(self._sender), self._identify())
+        forwarder = self._forwarder(self._sender)
+        self._server.reload(forwarder, self._identify(), forwarder.allows)
 
     async def stop(self) -> None:
         """Take no more requests, let those in flight finish in time, then close."""

@@ -46,7 +46,7 @@ class Connection(asyncio.Protocol):
         self._spoke = False  # something was sent since the caller closed its side
         self._lingers_until: float | None = None
         self.retired = False  # another connection is to be made for the next request
-        self._given_away = False
+        self._tunnelled: Request | None = None  # what has made a tunnel of it
         self._welcome = True  # there is room for it
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -151,15 +151,20 @@ class Connection(asyncio.Protocol):
             self.abort()
 
     def retire(self) -> None:
-        """Go after the answer under way, if a certificate says who the caller is: it may be good no more."""
+        """Go after the answer under way, if a certificate says who the caller is: it may be good no more.
+
+        Keys are looked at with each request, but a tunnel has none after its first.
+        """
         tls = self.transport.get_extra_info("ssl_object")
         if tls is not None and tls.getpeercert(binary_form=True):
             self.retired = True
             self.stop()
+        elif self._tunnelled is not None and not self.server.allows(self._tunnelled):
+            self.close()
 
     def stop(self) -> None:
         """Take no more requests."""
-        if self._given_away or self.inbox.waiting:
+        if self._tunnelled is not None or self.inbox.waiting:
             self.close()
 
     def abort(self) -> None:
@@ -168,7 +173,7 @@ class Connection(asyncio.Protocol):
         if sock is not None and sock.family != socket.AF_UNIX and not self.transport.is_closing():
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self.transport.abort()
-        if self._given_away and asyncio.current_task() is not self._task:
+        if self._tunnelled is not None and asyncio.current_task() is not self._task:
             self._task.cancel()  # and with it the tunnel
 
     def write(self, *data: bytes) -> None:
@@ -179,9 +184,9 @@ class Connection(asyncio.Protocol):
         else:
             self.transport.writelines(data)
 
-    def give_away(self) -> Upgraded:
-        """Give the connection to another protocol, with what has come for it already."""
-        self._given_away = True
+    def give_away(self, request: Request) -> Upgraded:
+        """Give the connection to the protocol that `request` asked for, with what has come for it already."""
+        self._tunnelled = request
         return Upgraded(self.transport, self.inbox.rest())
 
     async def _serve(self) -> None:
@@ -209,7 +214,7 @@ class Connection(asyncio.Protocol):
         except RequestError:
             self.abort()
         finally:
-            if self._given_away:
+            if self._tunnelled is not None:
                 self.server.leave(self)
 
     async def _part(self) -> None:

@@ -19,6 +19,7 @@ from .tunnel import Tunnel
 
 Forward = Callable[[Request], Awaitable[Response]]
 Identify = Callable[[asyncio.BaseTransport], ClientConfig | None]
+Allows = Callable[[Request], bool]
 
 REFUSED = 32  # connections beyond the limit that are told so
 _LOOK = 64  # connections that are looked at for one that can give way
@@ -32,7 +33,7 @@ class Member(Protocol):
         """Whether nothing is under way, and it can be closed at once."""
 
     def retire(self) -> None:
-        """Go after the answer under way, if a certificate says who the caller is."""
+        """Go where what admitted the caller may be good no more: after the answer under way, or out of a tunnel."""
 
     def close(self) -> None:
         """Close it: another needs its place."""
@@ -73,6 +74,7 @@ class Server:
     ) -> None:
         self.forward = forward
         self.identify = identify
+        self.allows: Allows = lambda _: True
         self.is_outdated = is_outdated
         self.users = users
         self.limits = limits
@@ -93,10 +95,14 @@ class Server:
         self._members: set[Member] = set()
         self._empty: asyncio.Future[None] | None = None
 
-    def reload(self, forward: Forward, identify: Identify) -> None:
-        """Answer with another `forward` from now on. Whoever has shown a certificate has to show it anew."""
+    def reload(self, forward: Forward, identify: Identify, allows: Allows) -> None:
+        """Answer with another `forward` from now on. Whoever has shown a certificate has to show it anew.
+
+        Tunnels stay that `allows` would have opened now.
+        """
         self.forward = forward
         self.identify = identify
+        self.allows = allows
         for member in [*self._members]:
             member.retire()
 

@@ -11,7 +11,7 @@ import logging
 import time
 from typing import Protocol
 
-from ...errors import BadTargetError, MethodNotImplementedError, RequestError, ShuttingDownError
+from ...errors import BadTargetError, CallerNotAdmittedError, MethodNotImplementedError, RequestError
 from ..message import Downstream, Readable, Request, Response, Trail, Upgraded
 from ..problem import problem
 from .http1 import LAST_CHUNK, NO_BODY, head_bytes
@@ -34,7 +34,7 @@ class Caller(Protocol):
 
     def write(self, *data: bytes) -> None: ...
     def abort(self) -> None: ...
-    def give_away(self) -> Upgraded: ...
+    def give_away(self, request: Request) -> Upgraded: ...
 
 
 class Turn:
@@ -63,6 +63,9 @@ class Turn:
                 if body is not None and body.error is not None:
                     raise body.error  # noqa: TRY301 - as any other that forwarding ends with
                 response = await server.forward(request)
+                if response.upgraded is not None and (caller.retired or not server.allows(request)):
+                    response.close()
+                    raise CallerNotAdmittedError("the configuration that admitted this caller has changed")  # noqa: TRY301
             except RequestError as error:
                 self._trail.error = error.error
                 response = problem(error)
@@ -75,7 +78,7 @@ class Turn:
                 response.headers.extend(request.added)
             keeps = server.keeps_alive and not (server.stopping or caller.retired)
             self._keep = request.keep_alive and keeps and (body is None or body.ended)
-            await self._answer(response, request.method, request.version)
+            await self._answer(response, request)
         except asyncio.CancelledError:
             self._trail.error = "caller_hung_up"
             caller.abort()
@@ -89,19 +92,19 @@ class Turn:
         """Answer what cannot be read as a request, and log it."""
         self._trail.error = error.error
         try:
-            await self._answer(problem(error), "", "1.1")
+            await self._answer(problem(error), Request("", "", []))
         finally:
             self._tell("-", "", 0)
 
-    async def _answer(self, response: Response, method: str, version: str) -> None:
+    async def _answer(self, response: Response, request: Request) -> None:
         """Send a response, to its end or to a reset."""
         caller, body = self._caller, response.body
-        bodiless = method == "HEAD" or response.status in NO_BODY
+        bodiless = request.method == "HEAD" or response.status in NO_BODY
         try:
-            head = self._head(response, version, bodiless=bodiless)
+            head = self._head(response, request.version, bodiless=bodiless)
             self._status = response.status
             if response.upgraded is not None:
-                await self._tunnel(head, response.upgraded)
+                await self._tunnel(head, response.upgraded, request)
             elif bodiless:
                 caller.write(head)
             else:
@@ -161,13 +164,11 @@ class Turn:
                 parts.append(LAST_CHUNK)
         return parts
 
-    async def _tunnel(self, head: bytes, upgraded: Upgraded) -> None:
+    async def _tunnel(self, head: bytes, upgraded: Upgraded, request: Request) -> None:
         """Carry bytes both ways until both sides are done."""
-        if self._caller.retired:
-            raise ShuttingDownError("the caller has to show its certificate anew")
-        self._caller.write(head)
-        server = self._caller.server
-        tunnel = Tunnel(self._caller.give_away(), upgraded, server.tunnel_limit, server.tunnel_stalled)
+        caller, server = self._caller, self._caller.server
+        caller.write(head)
+        tunnel = Tunnel(caller.give_away(request), upgraded, server.tunnel_limit, server.tunnel_stalled)
         try:
             await tunnel.carry()
         finally:

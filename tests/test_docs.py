@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from prometheus_client.core import CounterMetricFamily
 
-from proxy.cli import _parser
+from proxy.cli.parser import make_parser
 from proxy.config import load
 from proxy.config.model import Client, ConfigFile, Credential, Provider, Route
 from proxy.control.endpoints import OUTCOMES, CredentialFigures
@@ -48,7 +48,9 @@ def test_every_link_into_the_project() -> None:
 
 def test_every_command_is_documented() -> None:
     """Each command has a line in the README's table."""
-    (commands,) = (action.choices for action in _parser()._actions if action.dest == "==SUPPRESS==" and action.choices)
+    (commands,) = (
+        action.choices for action in make_parser()._actions if action.dest == "==SUPPRESS==" and action.choices
+    )
     assert [] == [name for name in commands if f"| `{name}" not in README]
 
 

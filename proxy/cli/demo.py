@@ -20,8 +20,6 @@ from ..sandbox import CLIENT_ID, CLIENT_SECRET, VENDORS, Sandbox, SandboxSetting
 from ..signin.pasted import read_pasted
 from .shared import stop_event
 
-_LIFETIME = 20.0  # seconds: short, so that an expiry can be watched
-
 _CONFIG = """\
 renewal_guard: 0 # so that tokens may be made to expire as often as one likes
 providers:
@@ -83,24 +81,6 @@ Make them expire:                 curl -X POST {control}/readycloud/expire
 All that can be done to a vendor is in the README, under "The sandbox".
 Ctrl-C ends it.
 """
-
-
-def add_ports(parser: argparse.ArgumentParser) -> None:
-    """Add the sandbox's ports to a command."""
-    for index, name in enumerate((*VENDORS, "control")):
-        parser.add_argument(
-            f"--{name}-port", type=int, default=8090 + index, metavar="PORT", help=f"default {8090 + index}"
-        )
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the demo's options to a command."""
-    parser.add_argument("--port", type=int, default=8080, help="data plane, default 8080")
-    parser.add_argument("--admin-port", type=int, default=8081, metavar="PORT", help="control plane, default 8081")
-    parser.add_argument(
-        "--lifetime", type=float, default=_LIFETIME, metavar="SECONDS", help=f"of access tokens, default {_LIFETIME:g}"
-    )
-    add_ports(parser)
 
 
 def sandbox(options: argparse.Namespace) -> int:

@@ -46,14 +46,6 @@ _ASK_WITHIN = 3.0  # seconds in which a running serve tells what it is
 _LAST_PAGE = 5.0  # seconds in which the browser is given its last page
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `login`."""
-    parser.add_argument("--no-browser", action="store_true", help="open no browser: print the address only")
-    parser.add_argument(
-        "--paste", action="store_true", help="read one line from standard input: the final address, or the code"
-    )
-
-
 def login(options: argparse.Namespace) -> int:
     """Sign in, and tell what was granted."""
     config, name = named(options)

@@ -19,21 +19,7 @@ from ..signin.granted import duration, expiry
 from .shared import configuration
 
 _COLUMNS = ("CREDENTIAL", "PROVIDER", "STATE", "EXPIRES", "LAST EXCHANGE", "LAST ERROR", "NEXT STEP")
-_LONGEST_TIMEOUT = 600.0
 _NARROWEST = 40  # columns: what is told below that is wrapped by the terminal
-
-
-def add_json(parser: argparse.ArgumentParser) -> None:
-    """Add the option for programs."""
-    parser.add_argument("--json", action="store_true", help="as JSON")
-
-
-def add_doctor_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `doctor`."""
-    add_json(parser)
-    parser.add_argument(
-        "--timeout", type=_seconds, default=10.0, metavar="SECONDS", help="for each origin, in all; default 10"
-    )
 
 
 def status(options: argparse.Namespace) -> int:
@@ -97,13 +83,3 @@ def _row(health: Health, now: float) -> tuple[str, ...]:
         "-" if trouble is None else f"{trouble.reason}, {duration(now - trouble.at)} ago",
         health.next_step(now) or "nothing",
     )
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds <= _LONGEST_TIMEOUT:
-        raise argparse.ArgumentTypeError(f"a number of seconds, {_LONGEST_TIMEOUT:g} at most")
-    return seconds

@@ -14,7 +14,6 @@ from ..config import Config, load
 from ..errors import ConfigError
 
 T = TypeVar("T")
-Command = Callable[[argparse.Namespace], int]
 
 
 def stop_event() -> asyncio.Event:

@@ -14,11 +14,6 @@ from .shared import configuration, to_the_end
 _LOCK_GRACE = 5.0  # seconds beyond an exchange's own time that it is waited for
 
 
-def add_rekey_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `store rekey`."""
-    parser.add_argument("--decrypt", action="store_true", help="write all tokens in clear, to go on without store_key")
-
-
 def rekey(options: argparse.Namespace) -> int:
     """Encrypt all tokens with the first store_key, or write them in clear; beside a running `serve` too."""
     config = configuration(options, about="")

@@ -17,11 +17,6 @@ from .shared import named, to_the_end
 from .terminal import ask, at_terminal, whole
 
 
-def add_file(parser: argparse.ArgumentParser) -> None:
-    """Add the argument of `import`."""
-    parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="where they are; default: standard input")
-
-
 def import_tokens(options: argparse.Namespace) -> int:
     """Store tokens that a person has, and tell what was understood."""
     config, name = named(options)

@@ -39,7 +39,7 @@ _NO_ROUTES = "with an empty list this client may call nothing: name routes, or l
 _NO_USERS = "an empty list lets nobody call: name users, or leave the key away for all whom socket_mode lets in"
 _NO_USER = "one of these is no user of this machine: see `getent passwd`, or write the user's number"
 _LAST_USER = 2**32 - 2  # one more means nobody, chown(2)
-_GUESSED = "a key of fewer than 16 characters can be guessed: make one with `openssl rand -hex 16`"
+GUESSED = "a key of fewer than 16 characters can be guessed: make one with `openssl rand -hex 16`"
 
 
 def callers(
@@ -63,7 +63,7 @@ def _clients(source: Source, model: ConfigFile, routes: Sequence[str]) -> Iterat
         if not entry.key and not entry.certificate:
             source.report(path, "a client needs a key, or a certificate: else nobody can be it")
         if any(key.short for key in entry.key):
-            source.report((*path, "key"), _GUESSED, warning=True)
+            source.report((*path, "key"), GUESSED, warning=True)
         proofs: list[tuple[str, object]] = [("key", key) for key in entry.key]
         proofs += [("certificate", one.lower()) for one in entry.certificate]  # DNS names know no letter case
         for kind, proof in proofs:

@@ -29,7 +29,7 @@ OOB = "urn:ietf:wg:oauth:2.0:oob"  # a redirect to nowhere: the code is shown to
 _URL_TEXT = re.compile(r"[\x21\x22\x24-\x7e]+")
 _ORG = re.compile(r"(?:[A-Za-z0-9._~-]|%[0-9A-Fa-f]{2}){1,128}")
 _NO_SEGMENT = re.compile(r"[/\\;\x00-\x1f\x7f]")
-_SHORT = 16  # characters; a key of fewer can be guessed
+SHORT_KEY = 16  # characters; a key of fewer can be guessed
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
 
@@ -90,7 +90,7 @@ def _keys(value: Any) -> tuple[KeyHash, ...]:
 
 def _key(text: str) -> KeyHash:
     digest = key_hash(text)
-    return KeyHash(digest or hashlib.sha256(text.encode()).digest(), short=not digest and len(text) < _SHORT)
+    return KeyHash(digest or hashlib.sha256(text.encode()).digest(), short=not digest and len(text) < SHORT_KEY)
 
 
 def _certificates(value: Any) -> tuple[str, ...]:

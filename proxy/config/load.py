@@ -51,6 +51,8 @@ _MESSAGES = {
     "string_pattern_mismatch": "a name has letters, digits, dots, dashes and underscores, 64 at most",
 }
 
+_PROTECTING = ("admin_key", "store_key")
+
 
 def load(path: Path, environ: Mapping[str, str]) -> tuple[Config, list[Problem]]:
     """Read the configuration at `path`; give it with its warnings.
@@ -85,8 +87,7 @@ def _validate(source: Source, environ: Mapping[str, str]) -> ConfigFile:
     if not isinstance(source.data, dict):
         source.report((), "a configuration is a mapping of keys to values")
         return ConfigFile()
-    # A section with everything in it commented out is null, and as good as absent; `admin: null` says something.
-    data: dict[Any, Any] = {key: value for key, value in source.data.items() if value is not None or key == "admin"}
+    data = {key: value for key, value in source.data.items() if value is not None or not _absent(source, key)}
     listen = environ.get(LISTEN_VARIABLE)
     if listen:
         data["listen"] = listen.split(",")
@@ -105,6 +106,13 @@ def _validate(source: Source, environ: Mapping[str, str]) -> ConfigFile:
                 data = _without(data, path, whole=item["type"] == "missing")
         source.next_stage()
     return ConfigFile()
+
+
+def _absent(source: Source, key: Any) -> bool:
+    """Tell whether a key without a value is as good as absent: a section is, when all in it is commented out."""
+    if key in _PROTECTING:
+        source.report((key,), "there is no value, so nothing is protected by this key", warning=True)
+    return key in ConfigFile.model_fields and key != "admin"  # which is null for none
 
 
 def _without(data: dict[Any, Any], path: KeyPath, *, whole: bool) -> dict[Any, Any]:

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from .address import Upstream
-from .callers import callers
+from .callers import GUESSED, callers
 from .certificate import check_certificate
-from .fields import OOB
+from .fields import OOB, SHORT_KEY
 from .listeners import Listener, check_listeners
 from .model import INTERACTIVE, ConfigFile, Credential, Provider, Route
 from .providers import extended, hint, presets
@@ -45,6 +45,8 @@ class Resolver:
             self._source.report(
                 ("admin",), "the control plane beyond loopback needs admin_key: set one, or use localhost"
             )
+        if 0 < len(model.admin_key.reveal()) < SHORT_KEY:
+            self._source.report(("admin_key",), GUESSED, warning=True)
         if any(address.tls for address in model.admin):
             self._source.report(("admin",), "the control plane speaks plain HTTP in this version: write it without ssl")
         data = [one for one in (*planes, *own) if one[0] != ("admin",)]

@@ -59,6 +59,7 @@ def test_order(lines):
     ("expected", "text"),
     [
         ("1: foo: unknown key", "foo: 1"),
+        ("1: foo: unknown key", "foo:"),
         ("1: …: unknown key", "'[key]': 1"),
         ("1: a configuration is a mapping of keys to values", "- listen: localhost:8080"),
         ("1: a configuration is a mapping of keys to values", "listen"),

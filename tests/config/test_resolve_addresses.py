@@ -11,6 +11,8 @@ BEYOND = (
 )
 SQLITE = "config.yaml:1: store: this version keeps tokens in SQLite only: write sqlite:FILE"
 NETWORKS = "this must be loopback, none, any, or a list of networks such as 10.0.0.0/8"
+GUESSED = "warning: a key of fewer than 16 characters can be guessed: make one with `openssl rand -hex 16`"
+ABSENT = "warning: there is no value, so nothing is protected by this key"
 ADMIN = "the control plane beyond loopback needs admin_key: set one, or use localhost"
 
 
@@ -35,10 +37,14 @@ def routes(*entries):
         ([f"2: admin: {ADMIN}"], "admin_key: '${UNSET:-}'\nadmin: '*:8081'"),
         ([f"2: admin: {ADMIN}"], "admin_key: '  '\nadmin: ':8081'"),
         ([f"1: admin: {ADMIN}"], "admin: '[::]:8081'\nlisten: 'localhost:1'"),
-        ([], "admin: 0.0.0.0:8081\nadmin_key: word"),
-        ([], "admin: ['localhost:8081', 'proxy:8081']\nanonymous: any\nadmin_key: 5"),
+        ([f"2: admin_key: {GUESSED}"], "admin: 0.0.0.0:8081\nadmin_key: fifteen-letters"),
+        ([], "admin: 0.0.0.0:8081\nadmin_key: sixteen--letters"),
+        ([], "admin: 0.0.0.0:8081\nadmin_key: '5555555555555555'"),
+        ([], "admin: ['localhost:8081', 'proxy:8081']\nanonymous: any\nadmin_key: 5555555555555555"),
         ([], "admin: unix:/a"),
-        ([], "admin: localhost:1\nadmin_key: word"),
+        ([f"2: admin_key: {GUESSED}"], "admin: localhost:1\nadmin_key: word"),
+        ([f"1: admin_key: {ABSENT}", f"2: admin: {ADMIN}"], "admin_key:\nadmin: '*:8081'"),
+        ([f"1: admin_key: {ABSENT}", f"2: store_key: {ABSENT}"], "admin_key:\nstore_key: null"),
     ],
 )
 def test_listening(lines, expected, text):

@@ -6,13 +6,13 @@ import gc
 import os
 import socket
 import ssl
-import struct
 
 import aiohttp
 import pytest
 import uvloop
 
 from proxy.calling import calling
+from tests.support.resets import will_reset
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 ATTEMPTS = 5
@@ -28,7 +28,7 @@ def resetting():
 
 async def reset_next(listener):
     connection, _ = await asyncio.get_running_loop().sock_accept(listener)
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    will_reset(connection)
     connection.close()
 
 

@@ -6,17 +6,16 @@ import asyncio
 import contextlib
 import json
 import socket
-import struct
 from base64 import b64encode
 from collections.abc import AsyncIterator
 
 import pytest
 
 from tests.e2e.conftest import Answer, Caller, Gateway, Settings
+from tests.support.resets import will_reset
 from tests.support.upstream import LIMIT, Upstream, chunk
 
 KEY, READER, WRONG = "erp-key-0123456789", "reader-key-0123456", "wrong-key-01234567"
-RESET = struct.pack("ii", 1, 0)  # SO_LINGER with no time: close sends RST
 SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello"
 UPGRADE = (b"Connection: Upgrade", b"Upgrade: websocket", b"Sec-WebSocket-Version: 13", b"Sec-WebSocket-Key: eA==")
 
@@ -221,7 +220,7 @@ async def test_caller_that_is_gone_before_it_is_looked_at(gateway: Gateway, upst
         for _ in range(300):
             with socket.create_connection(("127.0.0.1", gateway.proxy.port), LIMIT) as caller:
                 caller.sendall(head)
-                caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                will_reset(caller)
 
     await asyncio.to_thread(come_and_go)
     assert 401 == (await gateway.call("GET /t/after")).status

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 
 from tests.e2e.conftest import Answer, Caller, Gateway, Settings
 from tests.support.procfs import back_to, descriptors
+from tests.support.resets import reset
 from tests.support.upstream import Do, Step, Upstream, chunk, reply
 
 LINGERING = 0.4  # seconds
@@ -292,8 +292,6 @@ async def test_caller_resets(gateway: Gateway, upstream: Upstream) -> None:
     async with gateway.caller() as caller:
         await caller.send(simple(gateway, "/a"))
         await upstream.request()
-        sock = caller.writer.get_extra_info("socket")
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-        caller.writer.transport.abort()
+        reset(caller.writer)
         async with asyncio.timeout(LINGERING):
             await upstream.until(lambda: 0 in upstream.gone)

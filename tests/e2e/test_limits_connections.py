@@ -15,6 +15,7 @@ import pytest
 
 from tests.e2e.conftest import Answer, Caller, Gateway, Settings
 from tests.support.procfs import back_to, descriptors
+from tests.support.resets import reset
 from tests.support.upstream import LIMIT, Do, Step, Upstream, reply
 
 CALLERS, CONNECTIONS, PENDING, KEPT = 8, 3, 2, 2
@@ -144,9 +145,7 @@ async def test_caller_leaves_while_waiting(gateway: Gateway, upstream: Upstream)
             await caller.send(gateway.head("GET /t/a HTTP/1.1"))
         await upstream.until(lambda: len(upstream.requests) == CONNECTIONS)
         for caller in busy[CONNECTIONS:]:
-            sock = caller.writer.get_extra_info("socket")
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-            caller.writer.transport.abort()
+            reset(caller.writer)
         await nobody_waits(gateway)
         async with gateway.caller() as late:
             answer = asyncio.create_task(get(gateway, late))

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Caller, Gateway
+from tests.e2e.conftest import Caller, Gateway, Settings
+from tests.support.resets import reset
 from tests.support.upstream import LIMIT, PIECE, Do, Upstream, chunk, early, reply
 
 MIB = 1 << 20
@@ -30,6 +31,12 @@ FRAMINGS: dict[str, tuple[bytes, bytes, bytes]] = {
     ),
     "gzip": (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 10\r\n\r\n", b"first", b"later"),
 }
+
+
+@pytest.fixture(scope="module")
+def settings() -> Settings:
+    """A caller that has closed its side is soon taken for gone."""
+    return {"lingering_timeout": "500ms"}
 
 
 def memory(gateway: Gateway) -> int:
@@ -123,7 +130,7 @@ async def test_early_answer(gateway: Gateway, upstream: Upstream) -> None:
 async def hang_up(caller: Caller, how: str) -> None:
     """Leave, in order or not."""
     if how == "reset":
-        caller.writer.transport.abort()
+        reset(caller.writer)
     await caller.close()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 
 from tests.e2e.conftest import Answer, Caller, Gateway, Settings, listening, running
 from tests.support.procfs import back_to, descriptors, forget_peak, peak
+from tests.support.resets import reset
 from tests.support.upstream import LIMIT, reply
 
 MIB = 1 << 20
@@ -207,9 +207,7 @@ async def test_breaking(gateway: Gateway, peers: Peers, first: str) -> None:
     """A side that resets ends the tunnel for the other too."""
     async with tunnel(gateway, peers) as ends:
         one, other = ends if first == "caller" else reversed(ends)
-        sock = one.writer.get_extra_info("socket")
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-        one.writer.transport.abort()
+        reset(one.writer)
         await other.ended()
 
 

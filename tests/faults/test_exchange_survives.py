@@ -12,6 +12,7 @@ import pytest
 
 from proxy.sandbox import Sandbox
 from tests.support.processes import Proxy
+from tests.support.resets import reset
 from tests.support.vendor import Control
 
 CHAINS = "/onecloud/api/v1/chains"
@@ -49,7 +50,7 @@ async def test_the_caller_who_set_it_off_hangs_up(proxy: Proxy, vendors: Sandbox
     await control.wait("stalled", 1)
     other = asyncio.create_task(get(proxy, CHAINS))
     await control.wait("rejected", 2)
-    writer.transport.abort()
+    reset(writer)
     await control.release()
     status, _, _ = await other
     assert 200 == status
@@ -74,7 +75,7 @@ async def test_all_callers_hang_up_and_sigterm_comes(proxy: Proxy, vendors: Sand
     await control.wait("rejected", 5)
     await control.wait("stalled", 1)
     for writer in writers:
-        writer.transport.abort()
+        reset(writer)
     await asyncio.to_thread(_until, lambda: proxy.log.count("caller_hung_up") == 5)
     ended = asyncio.create_task(proxy.stop())
     await asyncio.to_thread(_until, lambda: "stopping" in proxy.log)

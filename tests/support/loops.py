@@ -8,7 +8,6 @@ import functools
 import inspect
 import socket
 import ssl
-import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import trustme
 
 from proxy.config import Upstream
 from proxy.gateway.transport.dial import Dialer
+from tests.support import resets
 
 try:
     import uvloop
@@ -151,8 +151,7 @@ def meaning(dialer: Dialer, *addresses: str) -> list[str]:
 async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Wait for the first byte, and close with a reset."""
     await reader.read(1)
-    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    writer.transport.abort()
+    resets.reset(writer)
 
 
 async def echoed(dialer: Dialer, upstream: Upstream) -> Caller:

@@ -12,15 +12,15 @@ import contextlib
 import json
 import socket
 import ssl
-import struct
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from urllib.parse import parse_qs
 
+from tests.support.resets import reset
+
 LIMIT = 15.0  # seconds that anything is waited for
 PIECE = 1 << 16  # bytes that are read at once
-_RESET = struct.pack("ii", 1, 0)  # SO_LINGER with no time: close sends RST
 _PARTING = 2.0  # seconds that the proxy has to close idle connections when told to
 
 
@@ -217,8 +217,7 @@ class Upstream:
             return False
         else:
             if step is Do.RESET:
-                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-                writer.transport.abort()
+                reset(writer)
             return False
         return True
 

@@ -9,18 +9,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import struct
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 from tests.e2e.smuggling.strict import Malformed, Request, start_line, take_request
 from tests.e2e.smuggling.unread import unread_by_peer
+from tests.support.resets import will_reset
 
 LIMIT = 6.0  # seconds: longer than any limit that the proxies under test are given
 _PIECE = 1 << 16
 EARLY = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 5\r\n\r\nearly"
-_RESET = struct.pack("ii", 1, 0)  # SO_LINGER with no time: close sends RST
 
 
 class Do(Enum):
@@ -152,7 +151,7 @@ class Recorder:
             raise _Closed
         else:
             if step is Do.RESET:
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+                will_reset(connection)
             raise _Closed
 
 

@@ -4,6 +4,9 @@ Host             a name of ours: loopback's, the very address that was reached, 
 configuration names; any other may be a page's own, led here (DNS rebinding)
 Origin           the request's own, or none: else a page of somebody else's asks, and `null` is somebody's too
 Sec-Fetch-Site   same-origin or none, likewise
+
+Pages that vendors serve through us would all be of one origin, ours, and each could use what belongs to the others. So
+a browser is told to keep them apart from everything, and to run nothing in them.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from ..config import Address, is_loopback
 _OURS = ("same-origin", "none")
 # A page may call loopback by these, and some browsers tell then neither its origin nor its site.
 _NO_NAMES = ("", "*", "0.0.0.0", "::")  # noqa: S104 - compared, not bound
+_CONFINED = (("Content-Security-Policy", "sandbox"),)
 _PORTS = {"http": ":80", "https": ":443"}
 
 
@@ -35,9 +39,23 @@ def is_foreign(origins: Iterable[str], sites: Iterable[str], scheme: str, author
     """
     if any(site.strip().lower() not in _OURS for site in sites):
         return True
-    schemes = ("https",) if scheme == "https" else ("http", "https")
-    own = {_origin(one, authority.strip().lower()) for one in schemes}
+    own = _own(scheme, authority)
     return any(_plain(origin.strip().lower()) not in own for origin in origins)
+
+
+def may_be_shown(headers: Iterable[tuple[str, str]]) -> bool:
+    """Tell whether a browser may show the answer as a page: it says that it navigates, or that it takes HTML."""
+    return any("text/html" in value or value == "navigate" for _, value in headers)
+
+
+def confined(origins: frozenset[str], scheme: str, authority: str) -> tuple[tuple[str, str], ...]:
+    """Give the field that confines a page, or nothing where our own origin is one of `origins`, which may do more."""
+    return () if origins and any(_plain(origin) in _own(scheme, authority) for origin in origins) else _CONFINED
+
+
+def _own(scheme: str, authority: str) -> set[str]:
+    schemes = ("https",) if scheme == "https" else ("http", "https")
+    return {_origin(one, authority.strip().lower()) for one in schemes}
 
 
 def _plain(origin: str) -> str:

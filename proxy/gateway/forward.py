@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
+from ..callers.browsers import confined, may_be_shown
 from ..config import ClientConfig
 from ..credentials.record import Snapshot
 from ..errors import (
@@ -162,6 +163,9 @@ class Forwarder:
             _check_limits(client, place.route.name, request.method)
         if place.route.allow_origins and not claim.foreign:
             request.added = allowing("")
+        if may_be_shown(request.headers):
+            scheme, origins = request.downstream.scheme, place.route.allow_origins
+            request.added = [*request.added, *confined(origins, scheme, place.authority)]
         limited = limited or place.route.methods is not None
         given = accepted_encodings(request.headers) if place.route.map_links else request.headers
         headers = outbound(

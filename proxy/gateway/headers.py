@@ -43,7 +43,19 @@ _PATH_OVERRIDES = frozenset({"x-original-url", "x-rewrite-url", "x-original-uri"
 _USER = re.compile(r"^(\s*[A-Za-z]+://)[^/?#]*@")
 _PUNCTUATION = re.compile(r"[^a-z0-9-]")
 _NEVER_TO_VENDOR = HOP_BY_HOP | _SET_BY_US | _PATH_OVERRIDES
-_NEVER_TO_CALLER = HOP_BY_HOP | {"alt-svc", "strict-transport-security"}
+# What a browser would take for all that has our origin, other vendors' answers too.
+_FOR_A_WHOLE_ORIGIN = frozenset(
+    {
+        "alt-svc",
+        "clear-site-data",
+        "nel",
+        "report-to",
+        "reporting-endpoints",
+        "service-worker-allowed",
+        "strict-transport-security",
+    }
+)
+_NEVER_TO_CALLER = HOP_BY_HOP | _FOR_A_WHOLE_ORIGIN
 
 
 class _Fate(Enum):

@@ -3,7 +3,7 @@
 A path is judged on forms of its own: decoded once, a backslash read as a slash, in each segment anything dropped from
 `;` on, and from a decoded `?`, `#` or NUL on, where some servers end a path. The forms are only looked at; what goes on
 is what came. They differ in when parameters go (servlets drop them before they decode, so that `/a;%2Fb/c` is `/a/c`),
-and in whether `//host/path` is read as a reference with a host in it.
+and in whether `//host/path`, or any number of slashes before it, is read as a reference with a host in it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ODD = re.compile(r"[%;\\]|(?:^|/)\.")
 _NEVER_PASSES = re.compile(r"[\x00-\x20\x7f#\ud800-\udfff]")
 _ENDS_A_SEGMENT = re.compile(r"[;?#\x00]")
 _PARAMETERS = re.compile(r";[^/]*")
-_HOST_FIRST = re.compile(r"^[/\\]{2}[^/\\]*")
+_HOST_FIRST = (re.compile(r"^[/\\]{2}[^/\\]*"), re.compile(r"^[/\\]{2,}[^/\\]*"))  # RFC 3986's reading, and WHATWG's
 _PADDING = "".join(map(chr, range(0x21)))
 
 
@@ -71,7 +71,7 @@ def all_judged(path: str) -> set[tuple[str, ...]]:
     """Give the segments of every form by which `path` is judged. Raises `BadTargetError` as `judged` does."""
     if _ODD.search(path) is None and not path.startswith("//"):
         return {judged(path)}
-    texts = {path, _HOST_FIRST.sub("/", path)}
+    texts = {path, *(host.sub("/", path) for host in _HOST_FIRST)}
     texts |= {_PARAMETERS.sub("", text) for text in texts}
     texts = {_decoded(text) for text in texts}
     texts |= {_PARAMETERS.sub("", text) for text in texts}
@@ -91,8 +91,15 @@ def _segments(decoded: str) -> tuple[str, ...]:
 
 
 def is_at_or_below(segments: tuple[str, ...], places: Collection[tuple[str, ...]]) -> bool:
-    """Tell whether judged `segments` are one of `places` or lie below one."""
-    return any(segments[: len(place)] == place for place in places)
+    """Tell whether judged `segments` are one of `places` or lie below one, also with a format behind it (`.json`)."""
+    return any(_is_at_or_below(segments, place) for place in places)
+
+
+def _is_at_or_below(segments: tuple[str, ...], place: tuple[str, ...]) -> bool:
+    last = len(place) - 1
+    if len(segments) <= last or segments[:last] != place[:last]:
+        return False
+    return segments[last] == place[last] or segments[last].startswith(f"{place[last]}.")
 
 
 def without_parameters(query: str, names: Collection[str]) -> str:

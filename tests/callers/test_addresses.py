@@ -1,5 +1,6 @@
 """The caller's address behind outer proxies: read from the nearest on, and never from one that is not believed."""
 
+import signal
 from ipaddress import ip_network
 
 import pytest
@@ -8,6 +9,7 @@ from proxy.callers.addresses import UnreadableAddressError, is_believed, real_ad
 from proxy.config import RealIp
 
 OUTER, NEXT, CALLER, OTHER = "10.0.0.1", "10.0.0.2", "192.0.2.1", "198.51.100.9"
+LONG = 64 << 10  # characters
 NETWORKS = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 
 
@@ -157,6 +159,26 @@ def test_forwarded_unreadable(value):
     """A caller whose address is hidden has none; and what is not written as it should be may be a caller's doing."""
     with pytest.raises(UnreadableAddressError):
         told("Forwarded", value)
+
+
+@pytest.fixture
+def limit():
+    """The test ends after so much of the processor's time, however long it would go on."""
+
+    def end(*_):
+        raise TimeoutError("it takes far too long")
+
+    before = signal.signal(signal.SIGVTALRM, end)
+    signal.setitimer(signal.ITIMER_VIRTUAL, 10)
+    yield
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+    signal.signal(signal.SIGVTALRM, before)
+
+
+def test_forwarded_that_is_long(limit):
+    """Each character is looked at once: what a caller puts there cannot keep the proxy busy."""
+    with pytest.raises(UnreadableAddressError):
+        told("Forwarded", "for=" + " " * LONG + '"')
 
 
 @pytest.mark.parametrize(

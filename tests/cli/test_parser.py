@@ -15,8 +15,8 @@ from proxy.cli.parser import make_parser
 from proxy.sandbox import VENDORS
 
 WITHOUT = {  # what a command does not wait for, because it has no use for it
-    "check": {"aiohttp", "sqlite3", "proxy.credentials", "proxy.gateway", "proxy.sandbox"},
-    "schema": {"aiohttp", "sqlite3", "proxy.credentials", "proxy.gateway", "proxy.sandbox"},
+    "check": {"aiohttp", "proxy.credentials", "proxy.gateway", "proxy.sandbox"},
+    "schema": {"aiohttp", "proxy.credentials", "proxy.gateway", "proxy.sandbox"},
     "status": {"aiohttp.web", "proxy.gateway", "proxy.control", "proxy.sandbox"},
     "serve": {"proxy.sandbox", "proxy.doctor", "webbrowser"},
 }

@@ -16,7 +16,8 @@ from proxy.gateway.routes import RouteTable, make_route
 from tests.gateway.asking import ERP, RIGHT
 from tests.support.gateway import LIMIT, MEMORY, Answer, Bench
 
-APP, EVIL = "https://app.example", "https://evil.example"
+APP, EVIL, OWN = "https://app.example", "https://evil.example", "http://own.localhost:8080"
+CONFINED = ("Content-Security-Policy", "sandbox")
 ALLOWED = [
     ("Access-Control-Allow-Origin", APP),
     ("Access-Control-Expose-Headers", "*"),
@@ -82,7 +83,7 @@ def made(tmp_path):
         provider = presets()["readycloud"]
         upstream = Upstream.parse(provider.upstream)
         app = RouteConfig("app", "acme", upstream, "/app", methods=frozenset({"GET", "POST"}))
-        routes = [RouteConfig("rc", "acme", upstream, "/rc"), replace(app, allow_origins=frozenset({APP}))]
+        routes = [RouteConfig("rc", "acme", upstream, "/rc"), replace(app, allow_origins=frozenset({APP, OWN}))]
         bench.take = Forwarder(
             RouteTable(make_route(route, CredentialConfig("acme", provider)) for route in routes),
             {"acme": bench.credential},
@@ -96,10 +97,10 @@ def made(tmp_path):
     return make
 
 
-def asked(target, *fields, method="GET", origin=APP, address="127.0.0.1"):
-    headers = [("Host", "localhost"), *([("Origin", origin)] if origin else []), *fields]
+def asked(target, *fields, method="GET", origin=APP, address="127.0.0.1", host="localhost"):
+    headers = [("Host", host), *([("Origin", origin)] if origin else []), *fields]
     raw = repr((method, target, headers)).encode()
-    return Request(method, target, headers, host="localhost", raw=raw, downstream=Downstream("", "http", address))
+    return Request(method, target, headers, host=host, raw=raw, downstream=Downstream("", "http", address))
 
 
 async def answered(bench, request):
@@ -119,6 +120,28 @@ async def test_page_that_may(made):
     assert ("method_not_allowed", ALLOWED) == await answered(bench, asked("/app/a", method="PUT"))
     assert ("forbidden_path", ALLOWED) == await answered(bench, asked("/app/api/v1/oauth2/token/"))
     assert 2 == len(bench.vendor.sent)
+
+
+@pytest.mark.parametrize(
+    ("confined", "host", "target", "fields"),
+    [
+        (True, "localhost", "/rc/a", [("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")]),
+        (True, "localhost", "/rc/a", [("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Site", "none")]),
+        (True, "localhost", "/app/a", [("Accept", "text/html")]),
+        (True, "own.localhost", "/app/a", [("Accept", "text/html")]),
+        (True, "own.localhost:8080", "/rc/a", [("Accept", "text/html")]),
+        (False, "own.localhost:8080", "/app/a", [("Accept", "text/html")]),
+        (False, "OWN.localhost:8080", "/app/a", [("Sec-Fetch-Mode", "navigate")]),
+        (False, "localhost", "/rc/a", [("Accept", "*/*")]),
+        (False, "localhost", "/rc/a", [("Accept", "application/json"), ("Sec-Fetch-Mode", "cors")]),
+    ],
+)
+async def test_page_of_a_vendor(made, confined, host, target, fields):
+    """What a browser may show is confined, again and again, unless the route allows the origin that all share."""
+    bench = made()
+    for _ in range(2):
+        status, added = await answered(bench, asked(target, *fields, origin="", host=host))
+        assert (200, [CONFINED] * confined) == (status, [one for one in added if one[0] != "Vary"])
 
 
 async def test_preflight_of_a_page_that_may(made):

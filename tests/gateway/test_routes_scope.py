@@ -59,6 +59,10 @@ TOKEN_ENDPOINT = [
     "/api/v1/oauth2%20/token",
     "/api/v1/oauth2%00/token",
     "/api/v1/%09oauth2/token",
+    "/api/v1/oauth2.json",
+    "///x/api/v1/oauth2/token/",
+    "/////x/api/v1/oauth2/token/",
+    "/\\/x/api/v1/oauth2/token/",
 ]
 
 

@@ -28,7 +28,7 @@ TAILS = (
 )
 QUERIES = ("", "?", "?a=b", "?../..", "?/../x", "?_method=DELETE", "?_method=PUT&a", "?a;_method=PUT", "?%5fmethod=PUT")
 
-BEFORE = ("/", "//", "/\\", "/;", "/;x", "//x", "/\\x", "/%2f", "/x/..", "/.")
+BEFORE = ("/", "//", "/\\", "/;", "/;x", "//x", "/\\x", "///x", "//\\x", "//////u:p@x:1", "/%2f", "/x/..", "/.")
 ODD = (
     *("%2F", "%25", "%zz", "%", "+", "%252e%252e", "a;b=c", "a//b", "caf\xe9", "caf%C3%A9", "a%20b", "...", ".a", "a."),
     *("token", "oauth2", "api/v1/oauth2x", "oauths/authorize", "tokens", "x/token", "@me", "%40me", "a:b", "http://h/"),

@@ -1,5 +1,7 @@
 """Slows the guessing of keys, for each address: after a few wrong ones, keys are looked at once a second.
 
+Over a unix socket it is the user whose program calls that stands for an address.
+
 A key that has opened from an address before opens from there at any time, so that whoever guesses keeps nobody out who
 shares its address and is known. The networks of IPv6 that one subscriber has (/64) are one address.
 """

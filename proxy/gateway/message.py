@@ -64,10 +64,11 @@ class Downstream:
     """How a caller is connected: one for each connection (the word is Envoy's).
 
     `listener` names the one it came in by, `scheme` is spoken there. `address` is the caller's, `reached` is ours, both
-    IP and empty over a unix socket. `client` is whom its certificate shows. `key` is what routes and limits depend on.
+    IP and empty over a unix socket, where `user` is the id of the user whose program calls. `client` is whom its
+    certificate shows. `key` is what routes and limits depend on.
     """
 
-    __slots__ = ("address", "client", "key", "listener", "reached", "scheme")
+    __slots__ = ("address", "client", "key", "listener", "reached", "scheme", "user")
 
     def __init__(
         self,
@@ -76,12 +77,14 @@ class Downstream:
         address: str = "",
         reached: str = "",
         client: ClientConfig | None = None,
+        user: int | None = None,
     ) -> None:
         self.listener = listener
         self.scheme = scheme
         self.address = address
         self.reached = reached
         self.client = client
+        self.user = user
         self.key = listener, scheme, "" if client is None else client.name
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -44,7 +45,13 @@ def folder() -> Iterator[Path]:
 
 async def ask(path: Path, user: int, *fields: bytes) -> str:
     """Ask as another user's process; give the status and the error, or why there was no connection."""
-    head = b"\r\n".join([b"GET /t/a HTTP/1.1", b"Host: any.example", b"Connection: close", *fields, b"", b""])
+    code, out, err = await said(path, user, [*fields, b"Connection: close"])
+    return f"{out.split()[1]} {'socket_users' in out}" if code == 0 else err
+
+
+async def said(path: Path, user: int, *heads: list[bytes]) -> tuple[int, str, str]:
+    """Ask for one thing after the other as another user's process, in one go; give how that process ends."""
+    first = [b"GET /t/a HTTP/1.1", b"Host: any.example"]
     process = await asyncio.create_subprocess_exec(
         shutil.which("python3", path=os.defpath) or sys.executable,
         "-c",
@@ -59,8 +66,8 @@ async def ask(path: Path, user: int, *fields: bytes) -> str:
         stderr=asyncio.subprocess.PIPE,
     )
     async with asyncio.timeout(LIMIT):
-        out, err = await process.communicate(head)
-    return f"{out.decode().split()[1]} {'socket_users' in out.decode()}" if process.returncode == 0 else err.decode()
+        out, err = await process.communicate(b"".join(b"\r\n".join([*first, *fields, b"", b""]) for fields in heads))
+    return process.returncode or 0, out.decode(), err.decode()
 
 
 @contextlib.asynccontextmanager
@@ -110,3 +117,14 @@ async def test_key_of_another_user(folder: Path, tmp_path: Path) -> None:
         assert [FINE, OTHER] == [await ask(path, user, bearer) for user in (1, 2)]
         assert 1 == len(upstream.requests)
         assert KEY not in gateway.proxy.log
+
+
+async def test_guesses_of_another_user(folder: Path, tmp_path: Path) -> None:
+    """They keep that user out, and nobody else."""
+    settings = {"socket_mode": "0666", "anonymous": "none", "clients": {"erp": {"key": KEY}}}
+    async with served(folder, tmp_path, **settings) as (_, _upstream, path):
+        bearer = f"Authorization: Bearer {KEY}".encode()
+        heads = [*([bearer + b"%d" % number] for number in range(10)), [bearer, b"Connection: close"]]
+        _, out, _ = await said(path, 1, *heads)
+        assert ["401"] * 10 + ["429"] == re.findall(r"^HTTP/1.1 (\d+)", out, re.MULTILINE)
+        assert FINE == await ask(path, 2, bearer)

@@ -28,7 +28,17 @@ class Clock:
         return self.now
 
 
-def asked(address=NEAR, key=None, host="localhost:8080", *fields, target="/a", version="1.1", client=None, reached=""):
+def asked(
+    address=NEAR,
+    key=None,
+    host="localhost:8080",
+    *fields,
+    target="/a",
+    version="1.1",
+    client=None,
+    reached="",
+    user=None,
+):
     """Give a request with a key as bearer token."""
     headers = [("Host", host)] if host is not None else []
     headers += [("Authorization", f"Bearer {key}")] if key else []
@@ -38,7 +48,7 @@ def asked(address=NEAR, key=None, host="localhost:8080", *fields, target="/a", v
         [*headers, *fields],
         version,
         host or "",
-        downstream=Downstream("", "http", address, reached or address, client),
+        downstream=Downstream("", "http", address, reached or address, client, user),
     )
 
 

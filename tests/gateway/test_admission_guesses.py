@@ -79,6 +79,15 @@ def test_dummies_of_callers_that_need_no_key(anonymous, address):
     assert "erp" == heard(admits, asked(address, RIGHT))
 
 
+def test_users_of_a_unix_socket():
+    """Each has an address of their own: what one guesses keeps no other out."""
+    admits = admission(NOBODY)
+    for _ in range(11):
+        last = heard(admits, asked("", WRONG, user=1000))
+    assert "429 too_many_attempts" == last
+    assert ["429 too_many_attempts", "erp"] == [heard(admits, asked("", RIGHT, user=user)) for user in (1000, 1001)]
+
+
 def test_dummies_beside_a_certificate():
     """They are not counted, and what others guessed from the same address does not keep it out."""
     admits = admission(clients=(ERP, CERTIFIED))

@@ -62,7 +62,7 @@ class Connection(asyncio.Protocol):
             if server.crowded:
                 self.transport.abort()
             self.inbox.refuse(ProxyLimitError("the proxy has as many callers' connections as it may have"))
-        elif server.users is not None and not self.downstream.address and _user(transport) not in server.users:
+        elif server.users is not None and not self.downstream.address and self.downstream.user not in server.users:
             self._welcome = False
             self.inbox.refuse(CallerNotAdmittedError("programs of this user may not call here: see socket_users"))
         self._task = asyncio.get_running_loop().create_task(self._serve())
@@ -79,6 +79,7 @@ class Connection(asyncio.Protocol):
             address if by_tcp else "",
             here[0] if by_tcp else "",
             self.server.identify(transport) if known.scheme == "https" else None,
+            None if by_tcp else _user(transport),
         )
 
     def data_received(self, data: bytes) -> None:

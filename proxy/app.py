@@ -71,14 +71,14 @@ class Running:
     async def reload(self, config: Config) -> None:
         """Go on with another configuration, as far as that needs no restart. What needs one is logged.
 
-        Raises `ConfigError`, `StoreError` or `ListenError` where it cannot be used; then all goes on as before.
+        Raises a `BearerProxyError` where it cannot be used; then all goes on as before.
         """
         check_change(self._started, config)
         waiting = [*needing_restart(self._started, config)]
         config = as_far_as_possible(self._started, config)
-        tls = self._data.prepared_tls(config)
+        prepared = self._data.prepared(config)  # whatever can fail does so before anything is changed
         await self.core.reload(config)
-        self._data.reload(config, tls)
+        self._data.reload(prepared)
         await self._control.reload(config)
         self._config = config
         if waiting:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _LISTEN = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[^\[\]:/\s]*)):(?P<port>\d{1,5})")
 _NOT_IN_A_URL = re.compile(r"[^\x21-\x7e]|[\\<>\"^`|]")
 _HOSTNAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?")
+# A . or .. segment in every form in which `gateway.target` judges a path, once it is decoded.
+_DOTS = re.compile(r"(?:^|[/\\])[\x00-\x20]*\.{1,2}[\x00-\x20]*(?:[/\\;?#\x00]|\Z)")
 _DEFAULT_PORT = {"http": 80, "https": 443}
 
 
@@ -113,8 +115,8 @@ class Upstream:
             raise ValueError("a URL with credentials in it is refused: the credential adds them")
         if parts.query or parts.fragment or "?" in text or "#" in text:
             raise ValueError("an upstream ends with its path: no ? and no #")
-        if re.search(r"(^|/)\.{1,2}(/|$)", parts.path):
-            raise ValueError("an upstream's path has no . or .. segments")
+        if _DOTS.search(unquote_to_bytes(parts.path).decode("latin-1")):
+            raise ValueError("a URL's path has no . or .. segments here, encoded or not")
         base = parts.path.rstrip("/")
         return cls(parts.scheme, parts.hostname, _DEFAULT_PORT[parts.scheme] if port is None else port, base)
 

@@ -53,6 +53,8 @@ def _unusable_now(started: Config, after: Config) -> Iterator[str]:
     wide = networks is None or not all(network.is_loopback for network in networks)
     if wide and _beyond_loopback(started.listeners) and not _beyond_loopback(after.listeners):
         yield "anonymous: until a restart the data plane listens beyond loopback, where this admits callers"
+    if any(address.tls for address in started.listeners) and after.tls.certificate is None:
+        yield "ssl_certificate: until a restart the data plane listens with ssl, and needs one"
     if started.routes and not (after.routes or after.credentials):
         yield "it names neither routes nor credentials: is it written whole?"
 

@@ -28,7 +28,7 @@ _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 section 3.3
 OOB = "urn:ietf:wg:oauth:2.0:oob"  # a redirect to nowhere: the code is shown to the person, who copies it
 _URL_TEXT = re.compile(r"[\x21\x22\x24-\x7e]+")
 _ORG = re.compile(r"(?:[A-Za-z0-9._~-]|%[0-9A-Fa-f]{2}){1,128}")
-_NO_SEGMENT = re.compile(r"[/\\;\x00-\x1f\x7f]")
+_NO_SEGMENT = re.compile(r"[/\\;?#\x00-\x1f\x7f]")
 SHORT_KEY = 16  # characters; a key of fewer can be guessed
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 

@@ -7,7 +7,7 @@ import contextlib
 import functools
 import logging
 import resource
-from collections.abc import Callable
+from dataclasses import dataclass
 
 from ..callers.browsers import listened_names
 from ..callers.certificates import CertificateMap
@@ -25,7 +25,7 @@ from .routes import MAIN, RouteTable, make_route
 from .transport.connection import Connection
 from .transport.dial import Dialer
 from .transport.sender import UpstreamSender
-from .transport.server import REFUSED, Server
+from .transport.server import REFUSED, Identify, Server
 
 LOG = logging.getLogger("bearer_proxy.gateway")
 
@@ -53,6 +53,17 @@ def callers_at_most(wanted: int, upstreams: int, handshakes: int = 0) -> int:
     return max(1, min(wanted, max(room // 2, room - upstreams)))
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What the data plane has made of a configuration, for when it goes by it."""
+
+    config: Config
+    routes: RouteTable
+    admission: Admission
+    identify: Identify
+    tls: ListenerTls | None
+
+
 class DataPlane:
     """Listens where the configuration says, and forwards. `start` may raise `ListenError`; then call `stop` too."""
 
@@ -73,6 +84,7 @@ class DataPlane:
     async def start(self) -> None:
         """Open all listeners."""
         config, limits = self._config, self._config.limits
+        prepared = self.prepared(config)
         self._spool.check()
         self._sender = UpstreamSender(limits, Dialer(self._egress.trust, limits.connect_timeout, self._egress.environ))
         own = config.own_listeners
@@ -82,9 +94,9 @@ class DataPlane:
         most = callers_at_most(limits.worker_connections, limits.max_connections, handshakes)
         if most < limits.worker_connections:
             LOG.warning("the system allows files for %d callers at a time only: raise its limit (ulimit -n)", most)
-        forwarder, users = self._forwarder(self._sender), config.callers.socket.users
+        forwarder, users = self._forwarder(prepared, self._sender), config.callers.socket.users
         self._server = Server(
-            forwarder, limits, self._log, self._metrics, most, self._identify(), self._is_outdated, users
+            forwarder, limits, self._log, self._metrics, most, prepared.identify, self._is_outdated, users
         )
         if self._metrics is not None:
             self._metrics.levels = self._levels
@@ -95,24 +107,33 @@ class DataPlane:
                 self._accepting.append(await accept_callers(factory, sock, limits, self._tls if address.tls else None))
                 self.listening.append(listening_name(sock, tls=address.tls))
 
-    def prepared_tls(self, config: Config) -> ListenerTls | None:
-        """Read the certificates of another configuration, if it has any use for them. Raises `ListenError`."""
-        return None if self._tls is None or config.tls.certificate is None else listener_tls(config.tls)
+    def prepared(self, config: Config) -> Prepared:
+        """Make all of a configuration that can fail, and change nothing. Raises a `BearerProxyError` where it fails.
 
-    def reload(self, config: Config, tls: ListenerTls | None) -> None:
+        Certificates are read if a listener that is open has a use for them.
+        """
+        return Prepared(
+            config,
+            RouteTable(make_route(route, config.credentials[route.credential]) for route in config.routes),
+            Admission(config.callers, _names(config), self._guesses),
+            _identified(CertificateMap(config.callers.clients)),
+            None if self._tls is None else listener_tls(config.tls),
+        )
+
+    def reload(self, prepared: Prepared) -> None:
         """Go on with another configuration: what callers may, routes, certificates. What is under way ends as it began.
 
         But a tunnel ends where it would be opened no more.
         """
         if self._server is None or self._sender is None:
             return
-        if self._tls is not None and tls is not None:
-            self._tls.take_over(tls)
-        self._config = config
+        forwarder = self._forwarder(prepared, self._sender)
+        if self._tls is not None and prepared.tls is not None:
+            self._tls.take_over(prepared.tls)
+        self._config = prepared.config
         if self._metrics is not None:
-            self._metrics.add_routes((route.name, route.credential) for route in config.routes)
-        forwarder = self._forwarder(self._sender)
-        self._server.reload(forwarder, self._identify(), forwarder.allows)
+            self._metrics.add_routes((route.name, route.credential) for route in self._config.routes)
+        self._server.reload(forwarder, prepared.identify, forwarder.allows)
 
     async def stop(self) -> None:
         """Take no more requests, let those in flight finish in time, then close."""
@@ -125,37 +146,21 @@ class DataPlane:
         if self._log is not None:
             self._log.close()
 
-    def _forwarder(self, sender: UpstreamSender) -> Forwarder:
-        config, limits = self._config, self._config.limits
+    def _forwarder(self, prepared: Prepared, sender: UpstreamSender) -> Forwarder:
+        config, limits = prepared.config, prepared.config.limits
         return Forwarder(
-            RouteTable(make_route(route, config.credentials[route.credential]) for route in config.routes),
+            prepared.routes,
             {name: self._core.keeper(name) for name in config.credentials},
             self._core.organizations(),
             sender,
-            Admission(config.callers, self._names(), self._guesses),
+            prepared.admission,
             Replay(self._spool, limits.body_buffer_size, limits.replay_limit),
         )
-
-    def _identify(self) -> Callable[[asyncio.BaseTransport], ClientConfig | None]:
-        """Give what tells whose certificate a connection has."""
-        certified = CertificateMap(self._config.callers.clients)
-
-        def identify(transport: asyncio.BaseTransport) -> ClientConfig | None:
-            tls = transport.get_extra_info("ssl_object") if certified else None
-            return None if tls is None else certified.owner(tls.getpeercert(binary_form=True), tls.getpeercert())
-
-        return identify
 
     def _is_outdated(self, transport: asyncio.BaseTransport) -> bool:
         """Tell whether a caller has shown its certificate to authorities that a reload has replaced meanwhile."""
         tls = transport.get_extra_info("ssl_object")
         return self._tls is not None and tls is not None and self._tls.is_outdated(tls)
-
-    def _names(self) -> frozenset[str]:
-        """Give the names by which callers may call."""
-        config = self._config
-        hosts = {route.host for route in config.routes if route.host}
-        return listened_names(config.listeners) | hosts | config.callers.hosts
 
     def _levels(self) -> Levels:
         """Give how much there is at this moment, for the metrics."""
@@ -171,3 +176,19 @@ class DataPlane:
             spool_bytes=self._spool.used,
             log_lines_lost=0 if self._log is None else self._log.lost,
         )
+
+
+def _names(config: Config) -> frozenset[str]:
+    """Give the names by which callers may call."""
+    hosts = {route.host for route in config.routes if route.host}
+    return listened_names(config.listeners) | hosts | config.callers.hosts
+
+
+def _identified(certified: CertificateMap) -> Identify:
+    """Give what tells whose certificate a connection has."""
+
+    def identify(transport: asyncio.BaseTransport) -> ClientConfig | None:
+        tls = transport.get_extra_info("ssl_object") if certified else None
+        return None if tls is None else certified.owner(tls.getpeercert(binary_form=True), tls.getpeercert())
+
+    return identify

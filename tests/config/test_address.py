@@ -1,14 +1,18 @@
 """Addresses, networks and origins: what may be written, and what it means."""
 
+from contextlib import nullcontext
+
 import pytest
 
 from proxy.config.address import Address, Upstream, is_loopback
+from proxy.errors import BadTargetError
+from proxy.gateway.target import judged
 
 HOST_PORT = "an address is written host:port, [v6]:port, *:port or unix:/path"
 ABSOLUTE = "this must be an absolute URL, such as https://api.example.com/v1"
 CREDENTIALS = "a URL with credentials in it is refused: the credential adds them"
 ENDS = "an upstream ends with its path: no ? and no #"
-PATH = "an upstream's path has no . or .. segments"
+PATH = "a URL's path has no . or .. segments here, encoded or not"
 PLAIN = "a URL is plain ASCII without blanks; a host of other letters is written as xn--…"
 
 
@@ -188,6 +192,20 @@ def test_bad_upstream(expected, text):
     with pytest.raises(ValueError) as caught:
         Upstream.parse(text)
     assert expected == str(caught.value)
+
+
+DOTS = ["/..", "/%2e%2E/a", "/.%2e", "/a/%2e", "/..;x", "/a%2f..%5Cb", "/%20..%09/a", "/%2e%2e%3fx", "/.%23", "/..%00x"]
+NO_DOTS = ["/...", "/a..", "/..a/.b", "/%252e%252e", "/a%20..b", "/;..", "/a%3b..", "/..%", "/%e9..", "/a%3f/b"]
+
+
+@pytest.mark.parametrize("path", [*DOTS, *NO_DOTS])
+def test_dots_in_disguise(path):
+    """They are found wherever the judgement of requests finds them: routes are judged by these paths."""
+    with pytest.raises(BadTargetError) if path in DOTS else nullcontext():
+        judged(path)
+    for text in (f"https://api.example{path}", f"https://api.example/v1{path}/b"):
+        with pytest.raises(ValueError, match=PATH) if path in DOTS else nullcontext():
+            Upstream.parse(text)
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def test_value(expected, kind, value):
         (URL, fields.Url, ["https://x.example/?a\r\nb", "https://x.example/?\x00", "https://x.example/?\x7f"]),
         (FRAGMENT, fields.RedirectUri, ["https://x.example/callback#", "#", "https://x.example/?a#b"]),
         (ORG, fields.OrgKey, ["a/b", "..", ".", "%2e%2E", ".%2e", "a b", "a?b", "a#b", "a;b", "%", "%2", "\u00e4"]),
-        (ORG, fields.OrgKey, [["a"], {"a": 1}, "a\nb", "{org_pk}", "@me"]),
+        (ORG, fields.OrgKey, [["a"], {"a": 1}, "a\nb", "{org_pk}", "@me", "..%3fx", "..%23", "a%00"]),
         (PREFIX, fields.OrgsPath, ["orgs", "/orgs?a", "//orgs", 5, ["/orgs"]]),
         (DOTS, fields.OrgsPath, ["/a/../b"]),
     ],

@@ -5,6 +5,7 @@ import pytest
 CREDENTIAL = "credentials: {a: {provider: readycloud, client_id: x, client_secret: y}}\n"
 CLEAR = "http:// beyond loopback would send tokens in clear: use https://, or set insecure_http: true"
 ORIGIN = "this is another origin than the provider's: tokens go to the provider only"
+DOTS = "a URL's path has no . or .. segments here, encoded or not"
 ENDS = "an upstream ends with its path: no ? and no #"
 SAME = "matches the very same requests as another route"
 NAMED = "bears the same name as another route: give it a name"
@@ -87,6 +88,8 @@ def test_not_configured_credential_with_a_route(loaded):
         ([f"p.token_url: {CLEAR}"], "p: {token_url: 'http://10.0.0.1/t?a=b'}"),
         ([f"p.upstream: {CLEAR}"], "p: {extends: readycloud, upstream: http://www.readycloud.com}"),
         ([f"p.upstream: {ENDS}"], "p: {upstream: 'https://x.example/?a=b'}"),
+        ([f"p.token_url: {DOTS}"], "p: {token_url: 'https://x.example/a/%2e%2e/t?a=..'}"),
+        ([f"p.authorize_url: {DOTS}"], "p: {authorize_url: 'https://x.example/%2E;a/b'}"),
         ([f"p.upstream: {FILLED}"], "p: {upstream: 'https://x.example/{org_pk}'}"),
         ([f"p.upstream: {FILLED}"], "p: {extends: readycloud, upstream: 'https://www.readycloud.com/{CANARY}/a'}"),
         ([], "p: {upstream: http://x.example, token_url: http://x.example/t, insecure_http: true}"),

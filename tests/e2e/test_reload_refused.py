@@ -70,6 +70,13 @@ def unknown_key(gateway: Gateway) -> str:
     return f"config.yaml:{line}: clients.erp.kye: unknown key"
 
 
+def dots(gateway: Gateway) -> str:
+    url = f"http://127.0.0.1:{gateway.upstream_port}"
+    provider = {"upstream": url, "token_url": f"{url}/a/%2e%2e/token", "grant": "manual"}
+    changed(gateway.proxy, clients={"erp": {"key": NEW}}, providers={"test": provider})
+    return "providers.test.token_url: a URL's path has no . or .. segments here"
+
+
 def no_secret_file(gateway: Gateway) -> str:
     changed(gateway.proxy, clients={"erp": {"key": [NEW, "${file:nowhere}"]}})
     return "there is no file nowhere to read this value from"
@@ -85,7 +92,7 @@ def bad_store_key(gateway: Gateway) -> str:
     return "store_key"
 
 
-WAYS = (half_written, empty, gone, unreadable, pipe, unknown_key, no_secret_file, no_variable, bad_store_key)
+WAYS = (half_written, empty, gone, unreadable, pipe, unknown_key, dots, no_secret_file, no_variable, bad_store_key)
 
 
 async def opens(gateway: Gateway, key: str) -> int:

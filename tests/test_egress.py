@@ -18,11 +18,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from proxy.config import TlsFiles, load
 from proxy.egress import Egress, egress_proxy, upstream_trust
 from proxy.errors import ConfigError, EgressProxyError
+from tests.support.loops import presenting, serving, silent
 
 CANARY = "c4nary"
 HOST = "api.vendor.example"
 ONE, OTHER = "http://one.example:3128", "http://other.example:3128"
-PATIENCE = 20.0  # seconds after which a test that waits fails instead of hanging
 
 
 @pytest.fixture(scope="module")
@@ -230,20 +230,14 @@ def test_trust_in_an_authority_of_the_system(ca_file: Path, monkeypatch: pytest.
 
 async def test_alpn(ca: trustme.CA, ca_file: Path) -> None:
     """HTTP/1.1 is asked for, so that a server that prefers HTTP/2 does not begin with it."""
-    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    ca.issue_cert("localhost").configure_cert(serving)
-    serving.set_alpn_protocols(["h2", "http/1.1"])
-    async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=serving) as server:
-        _, writer = await asyncio.open_connection(
-            "127.0.0.1",
-            server.sockets[0].getsockname()[1],
-            ssl=upstream_trust(TlsFiles(ca=ca_file)),
-            server_hostname="localhost",
-        )
-        assert "http/1.1" == writer.get_extra_info("ssl_object").selected_alpn_protocol()
+    async with serving(silent, presenting(ca, "localhost")) as port:
+        trust = upstream_trust(TlsFiles(ca=ca_file))
+        _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trust, server_hostname="localhost")
+        chosen = writer.get_extra_info("ssl_object").selected_alpn_protocol()
         writer.close()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
+    assert "http/1.1" == chosen
 
 
 KEY_ONLY = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"

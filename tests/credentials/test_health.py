@@ -31,6 +31,10 @@ def health(kept=FRESH, *, renewing=False, unsaved=False, **changes):
 
 CUT = "a renewal was cut off at 2027-01-15 08:00:00 UTC"
 KEEPS = "its access token is used as long as the vendor takes it"
+UNSURE = f"uncertain ({CUT}; {KEEPS})"
+BACK_OFF = "retrying (until 2027-01-15 08:01:00 UTC)"
+NO_CLIENT = "login required (the vendor refused this client (invalid_client))"
+GONE = "login required (it was logged out)"
 LOGIN = "run: bearer-proxy "
 STALE = "nothing: it is renewed with the next request"
 NOT_RENEWABLE = replace(FRESH, refresh_token=None)
@@ -43,15 +47,7 @@ TABLE = [
     ("less than a tenth left", health(), 900.1, State.EXPIRING, "expiring", "", ""),
     ("a moment before its expiry", health(), 999.9, State.EXPIRING, "expiring", "", ""),
     ("expired, and nobody has needed it", health(), 1000, State.EXPIRING, "expiring", "", STALE),
-    (
-        "rejected, and to be renewed",
-        health(replace(FRESH, rejected=True)),
-        0,
-        State.EXPIRING,
-        "expiring",
-        "",
-        STALE,
-    ),
+    ("rejected, and to be renewed", health(replace(FRESH, rejected=True)), 0, State.EXPIRING, "expiring", "", STALE),
     ("to be had with the refresh token", health(replace(FRESH, access_token=None)), 0, State.OK, "ok", "", ""),
     ("renewing", health(after(LATER), renewing=True), 0, State.RENEWING, "renewing", "", ""),
     (
@@ -59,7 +55,7 @@ TABLE = [
         health(after(LATER)),
         59.9,
         State.RETRYING,
-        "retrying (until 2027-01-15 08:01:00 UTC)",
+        BACK_OFF,
         "answered 503; next try 2027-01-15 08:01:00 UTC",
         "nothing: it is tried again by itself",
     ),
@@ -90,33 +86,9 @@ TABLE = [
         "HTTP 404",
         "check token_url of acme",
     ),
-    (
-        "lost answer",
-        health(after(LOST)),
-        0,
-        State.UNCERTAIN,
-        f"uncertain ({CUT}; {KEEPS})",
-        CUT,
-        f"nothing yet: {KEEPS}",
-    ),
-    (
-        "lost answer, expired",
-        health(after(LOST)),
-        2000,
-        State.UNCERTAIN,
-        f"uncertain ({CUT}; {KEEPS})",
-        CUT,
-        "nothing yet",
-    ),
-    (
-        "crash",
-        health(replace(FRESH, marked_at=NOW)),
-        0,
-        State.UNCERTAIN,
-        f"uncertain ({CUT}; {KEEPS})",
-        CUT,
-        "nothing yet",
-    ),
+    ("lost answer", health(after(LOST)), 0, State.UNCERTAIN, UNSURE, CUT, f"nothing yet: {KEEPS}"),
+    ("lost answer, expired", health(after(LOST)), 2000, State.UNCERTAIN, UNSURE, CUT, "nothing yet"),
+    ("crash", health(replace(FRESH, marked_at=NOW)), 0, State.UNCERTAIN, UNSURE, CUT, "nothing yet"),
     (
         "lost answer, and no access token",
         health(replace(FRESH, marked_at=NOW, access_token=None)),
@@ -149,26 +121,18 @@ TABLE = [
         health(after(REFUSED_CLIENT)),
         0,
         State.LOGIN_REQUIRED,
-        "login required (the vendor refused this client (invalid_client))",
+        NO_CLIENT,
         "refused this client",
         "check client_id and client_secret",
     ),
     ("never", health(NEVER), 0, State.NEVER_SIGNED_IN, "never signed in", "", LOGIN),
-    (
-        "logged out",
-        health(LOGGED_OUT),
-        0,
-        State.LOGIN_REQUIRED,
-        "login required (it was logged out)",
-        "it was logged out",
-        LOGIN,
-    ),
+    ("logged out", health(LOGGED_OUT), 0, State.LOGIN_REQUIRED, GONE, "it was logged out", LOGIN),
     (
         "logged out, and not renewable",
         health(LOGGED_OUT, renew="none"),
         0,
         State.LOGIN_REQUIRED,
-        "login required (it was logged out)",
+        GONE,
         "it was logged out",
         LOGIN,
     ),
@@ -225,7 +189,7 @@ TABLE = [
         health(after(REFUSED_CLIENT, NEVER, renew="client_credentials"), renew="client_credentials"),
         0,
         State.LOGIN_REQUIRED,
-        "login required (the vendor refused this client (invalid_client))",
+        NO_CLIENT,
         "refused this client",
         "check client_id and client_secret",
     ),
@@ -234,7 +198,7 @@ TABLE = [
         health(after(LATER, NEVER, renew="client_credentials"), renew="client_credentials"),
         0,
         State.RETRYING,
-        "retrying (until 2027-01-15 08:01:00 UTC)",
+        BACK_OFF,
         "answered 503",
         "",
     ),

@@ -65,11 +65,6 @@ asyncio.run(main())
 
 
 @pytest.fixture
-def path(tmp_path):
-    return tmp_path / "tokens.db"
-
-
-@pytest.fixture
 def open_folder():
     """Give a folder that users other than root can reach."""
     with tempfile.TemporaryDirectory() as name:
@@ -166,33 +161,21 @@ def make_newer(path):
     connection.close()
 
 
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (make_foreign, "not a token store"),
-        (make_foreign_with_an_id, "not a token store"),
-        (make_foreign_that_was_killed, "not a token store"),
-        (make_newer, "newer bearer-proxy"),
-        (lambda path: path.write_text("listen: localhost:8080\n" * 500), "not a token store"),
-        (lambda path: path.write_text("hello"), "not a token store"),
-        (lambda path: path.write_text("x"), "not a token store"),
-        (lambda path: path.write_bytes(b"\x00" * 4096), "not a token store"),
-        (lambda path: path.mkdir(), "not a file"),
-        (lambda path: path.symlink_to(path.with_name("nowhere")), "not a file"),
-    ],
-    ids=[
-        "foreign",
-        "foreign id",
-        "foreign and killed",
-        "newer",
-        "text",
-        "short text",
-        "one byte",
-        "zeros",
-        "directory",
-        "dangling",
-    ],
-)
+NOT_OURS = {
+    "foreign": (make_foreign, "not a token store"),
+    "foreign id": (make_foreign_with_an_id, "not a token store"),
+    "foreign and killed": (make_foreign_that_was_killed, "not a token store"),
+    "newer": (make_newer, "newer bearer-proxy"),
+    "text": (lambda path: path.write_text("listen: localhost:8080\n" * 500), "not a token store"),
+    "short text": (lambda path: path.write_text("hello"), "not a token store"),
+    "one byte": (lambda path: path.write_text("x"), "not a token store"),
+    "zeros": (lambda path: path.write_bytes(b"\x00" * 4096), "not a token store"),
+    "directory": (lambda path: path.mkdir(), "not a file"),
+    "dangling": (lambda path: path.symlink_to(path.with_name("nowhere")), "not a file"),
+}
+
+
+@pytest.mark.parametrize(("make", "message"), NOT_OURS.values(), ids=NOT_OURS)
 async def test_file_that_is_not_ours(path, make, message):
     """It is refused, and not one byte in its folder changes."""
     make(path)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import contextlib
 import json
 import socket
 import ssl
@@ -15,74 +13,17 @@ import pytest_asyncio
 import trustme
 
 from tests.e2e.conftest import Gateway, Settings, listening, port_of
+from tests.support.forward import ForwardProxy
 from tests.support.processes import Proxy
-from tests.support.upstream import PIECE, Do, Tokens, Upstream, reply
+from tests.support.upstream import Do, Tokens, Upstream, reply
 
 PASSWORD = "c4nary"
 PAIR = base64.b64encode(b"user:" + PASSWORD.encode())
 VENDOR, REFUSED, GONE, DIRECT, PLAIN = (f"{name}.vendor.example" for name in ("api", "no", "gone", "direct", "plain"))
-ANSWERS = {REFUSED: b"407 Who are you", GONE: b"502 Not there"}
-
-
-class ForwardProxy:
-    """A forward proxy: it leads tunnels to one port, refuses some hosts, and answers requests for http by itself."""
-
-    def __init__(self, target: int) -> None:
-        self.heads: list[bytes] = []
-        self.seen = bytearray()  # all that passed through it
-        self._target = target
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    @contextlib.asynccontextmanager
-    async def serving(self, listener: socket.socket) -> AsyncIterator[ForwardProxy]:
-        server = await asyncio.start_server(self._serve, sock=listener.dup())
-        try:
-            yield self
-        finally:
-            server.close()
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    @property
-    def lines(self) -> list[bytes]:
-        """The request lines that came."""
-        return [head.split(b"\r\n")[0] for head in self.heads]
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            while await self._exchange(await reader.readuntil(b"\r\n\r\n"), reader, writer):
-                pass
-        writer.close()
-        self._tasks.discard(task)
-
-    async def _exchange(self, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        self.heads.append(head)
-        self.seen += head
-        method, target, _ = head.split(b"\r\n")[0].split(b" ")
-        if method != b"CONNECT":
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n" + (b"" if method == b"HEAD" else b"plain"))
-            return True
-        refusal = ANSWERS.get(target.decode().partition(":")[0])
-        if refusal:
-            writer.write(b"HTTP/1.1 %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % refusal)
-            return False
-        there, back = await asyncio.open_connection("127.0.0.1", self._target)
-        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        await asyncio.gather(self._pour(reader, back), self._pour(there, writer))
-        return False
-
-    async def _pour(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while data := await reader.read(PIECE):
-                self.seen += data
-                writer.write(data)
-                await writer.drain()
-        finally:
-            writer.close()
+REFUSALS = {
+    host: b"HTTP/1.1 %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % status
+    for host, status in ((REFUSED, b"407 Who are you"), (GONE, b"502 Not there"))
+}
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +104,7 @@ async def upstream(gateway: Gateway, tls: ssl.SSLContext) -> AsyncIterator[Upstr
 
 @pytest.fixture
 async def forward(upstream: Upstream, gateway: Gateway, proxy_listener: socket.socket) -> AsyncIterator[ForwardProxy]:
-    async with ForwardProxy(gateway.upstream_port).serving(proxy_listener) as forward:
+    async with ForwardProxy(gateway.upstream_port, refusals=REFUSALS).serving(proxy_listener) as forward:
         yield forward
 
 

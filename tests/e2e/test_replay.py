@@ -14,7 +14,7 @@ from tests.support.upstream import Answer as Script
 from tests.support.upstream import Do, Upstream, chunk, early, reply
 
 KIB, MIB = 1 << 10, 1 << 20
-JSON = b"Content-Type: application/json"
+JSON, GZIP = b"Content-Type: application/json", b"Content-Encoding: gzip"
 INVALID = b'{"error": "invalid_token", "error_description": "Token is expired"}'
 CHALLENGE = b'WWW-Authenticate: Bearer realm="", error="invalid_token", error_description="x"'
 REJECTED = reply(401, body=b"")
@@ -34,14 +34,11 @@ REJECTIONS: dict[str, tuple[str, Script]] = {
             *map(chunk, (INVALID[:9], INVALID[9:], b"")),
         ],
     ),
-    "400 with gzip JSON": (
-        "GET /t/a",
-        reply(400, JSON, b"Content-Encoding: gzip", body=gzip.compress(INVALID, mtime=0)),
-    ),
+    "400 with gzip JSON": ("GET /t/a", reply(400, JSON, GZIP, body=gzip.compress(INVALID, mtime=0))),
     "200 with JSONP": ("GET /t/a?callback=f", reply(200, body=b"f(" + INVALID + b");")),
     "200 with gzip JSONP": (
         "GET /t/a?b&%63allback=f",
-        reply(200, b"Content-Encoding: gzip", body=gzip.compress(b"f(" + INVALID + b");")),
+        reply(200, GZIP, body=gzip.compress(b"f(" + INVALID + b");")),
     ),
 }
 ACCEPTED: dict[str, tuple[str, Script]] = {
@@ -81,6 +78,14 @@ async def cramped(tmp_path: Path) -> AsyncIterator[tuple[Gateway, Upstream]]:
 def pattern(size: int) -> bytes:
     """A body no part of which is like another."""
     return b"".join(b"%015x\n" % index for index in range(size // 16 + 1))[:size]
+
+
+def framed(body: bytes, *, chunked: bool) -> tuple[bytes, bytes]:
+    """The field that says how long a body is, and the body as it is sent."""
+    if not chunked:
+        return b"Content-Length: %d" % len(body), body
+    pieces = (body[at : at + 99_991] for at in range(0, len(body), 99_991))
+    return b"Transfer-Encoding: chunked", b"".join(map(chunk, (*pieces, b"")))
 
 
 def assert_replayed(upstream: Upstream, body: bytes = b"") -> None:
@@ -129,11 +134,8 @@ async def test_body(gateway: Gateway, upstream: Upstream, spool: Path, size: int
     body, upload = pattern(size), asyncio.Event()
     upstream.script([Do.READ, upload, *REJECTED], reply(201))
     async with gateway.caller() as caller:
-        if chunked:
-            await caller.send(gateway.head("POST /t/a HTTP/1.1", b"Transfer-Encoding: chunked"))
-            await caller.send(*(chunk(body[at : at + 99_991]) for at in range(0, size, 99_991)), chunk(b""))
-        else:
-            await caller.send(gateway.head("POST /t/a HTTP/1.1", b"Content-Length: %d" % size), body)
+        field, sent = framed(body, chunked=chunked)
+        await caller.send(gateway.head("POST /t/a HTTP/1.1", field), sent)
         await upstream.until(lambda: [True] == [seen.whole for seen in upstream.requests])
         assert [] == list(spool.iterdir())
         upload.set()
@@ -146,11 +148,8 @@ async def test_body_beyond_the_limit(gateway: Gateway, upstream: Upstream, chunk
     """A body too long to keep arrives whole; its rejection is passed on after the exchange, and says: again."""
     body = pattern(6 * MIB + 1)
     upstream.script(reply(401, b"WWW-Authenticate: Bearer", body=b"no"))
-    if chunked:
-        sent = b"".join(chunk(body[at : at + MIB]) for at in range(0, len(body), MIB)) + chunk(b"")
-        answer = await gateway.call("POST /t/a", b"Transfer-Encoding: chunked", body=sent)
-    else:
-        answer = await gateway.post("/t/a", body)
+    field, sent = framed(body, chunked=chunked)
+    answer = await gateway.call("POST /t/a", field, body=sent)
     assert_not_replayed(answer, upstream)
     assert body == upstream.requests[0].body
     assert [b"Bearer"] == answer.values(b"www-authenticate")
@@ -287,9 +286,8 @@ async def test_put_on_a_stale_connection(gateway: Gateway, upstream: Upstream, s
     body = pattern(size)
     upstream.script(reply(), [Do.READ, Do.CLOSE], REJECTED, reply(201))
     await gateway.call("GET /t/first")
-    framing = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % size
-    sent = chunk(body) + chunk(b"") if chunked else body
-    assert 201 == (await gateway.call("PUT /t/a", framing, body=sent)).status
+    field, sent = framed(body, chunked=chunked)
+    assert 201 == (await gateway.call("PUT /t/a", field, body=sent)).status
     assert [body] * 3 == [seen.body for seen in upstream.requests[1:]]
     assert (0, 1) == (upstream.requests[1].connection, upstream.exchanges)
 

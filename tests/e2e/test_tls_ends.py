@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from tests.e2e.conftest import Gateway, port_of, running
+from tests.support.resets import will_reset
 from tests.support.tls import Authority
 from tests.support.upstream import chunk
 
@@ -20,7 +21,6 @@ HEADS = {
     "chunked": OK + b"Transfer-Encoding: chunked\r\n\r\n",
     "close": OK + b"Connection: close\r\n\r\n",
 }
-RESET = b"\1\0\0\0\0\0\0\0"
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ async def answered(gateway: Gateway, authority: Authority, version: str, answer:
         await writer.drain()
         await passed.wait()
         if end == "reset":
-            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            will_reset(writer.get_extra_info("socket"))
         if end == "notify":
             writer.close()
         else:

@@ -1,13 +1,12 @@
 """A vendor, a credential and a caller without sockets, for tests of the forwarder.
 
 They fail as the real ones do: the vendor takes only the newest token, and what is read after its end or closed twice
-shows. Each tells `stop` where it is, so that a test can hold or cancel a request at that point.
+shows. Each tells a `Stop` where it is, so that a test can hold or cancel a request at that point.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from pathlib import Path
 
 from proxy.callers.guesses import Guesses
@@ -20,22 +19,10 @@ from proxy.gateway.forward import Forwarder, Replay
 from proxy.gateway.message import Downstream, Headers, Outbound, Readable, Request, Response, Trail, Upgraded
 from proxy.gateway.routes import RouteTable, make_route
 from proxy.secret import Secret
+from tests.support.arriving import Arriving, Stop, There
 
 MEMORY, LIMIT = 10, 100  # bytes of a body that are kept in memory, and at all
 INVALID = b'{"error": "invalid_token"}'
-
-
-class Stop:
-    """Holds whoever comes by the place `at`, for ever."""
-
-    def __init__(self) -> None:
-        self.at = ""
-        self.reached = asyncio.Event()
-
-    async def __call__(self, place: str) -> None:
-        if place == self.at:
-            self.reached.set()
-            await asyncio.Event().wait()
 
 
 class Answer:
@@ -73,43 +60,6 @@ class Answer:
 
     def close(self) -> None:
         self.closed += 1
-
-
-class Arriving:
-    """A caller's body: chunks that come one at a time, or the error that breaks it."""
-
-    ended = False
-    received = 0
-    error: RequestError | None = None
-
-    def __init__(self, stop: Stop, chunks: Iterable[bytes | CallerError]) -> None:
-        self.stop = stop
-        self.left = list(chunks)
-        self.reads = 0
-
-    def at_hand(self) -> bytes:
-        return b""
-
-    async def read(self) -> bytes:
-        self.reads += 1
-        await self.stop(f"body {self.reads}")
-        item = self.left.pop(0) if self.left else b""
-        if isinstance(item, CallerError):
-            raise item
-        self.ended = not item
-        self.received += len(item)
-        return item
-
-
-class There(Arriving):
-    """A caller's body that has come with its head."""
-
-    ended = True
-
-    def at_hand(self) -> bytes:
-        data = b"".join(item for item in self.left if isinstance(item, bytes))
-        self.left.clear()
-        return data
 
 
 class Vendor:

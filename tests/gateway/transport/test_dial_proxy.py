@@ -1,26 +1,24 @@
-"""Connections through an egress proxy, under both event loops, and connections that are cancelled on their way."""
+"""Connections through an egress proxy, under both event loops: what it is sent, and how it may fail."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ssl
-from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 import trustme
 
-from proxy.config import TlsFiles, Upstream
-from proxy.egress import upstream_trust
+from proxy.config import Upstream
 from proxy.errors import (
     EgressProxyError,
+    RequestError,
     UpstreamCertificateError,
     UpstreamConnectTimeoutError,
     UpstreamDnsError,
     UpstreamTlsError,
 )
 from proxy.gateway.transport.dial import Dialer
+from tests.support.forward import ESTABLISHED
 from tests.support.loops import (
     PATIENCE,
     Caller,
@@ -28,7 +26,6 @@ from tests.support.loops import (
     echo,
     echoed,
     full,
-    meaning,
     on_both_loops,
     presenting,
     reset,
@@ -36,63 +33,10 @@ from tests.support.loops import (
     silent,
 )
 
-VENDOR = "api.vendor.example"
-UPSTREAM = Upstream("https", VENDOR, 443)
-CANARY = "c4nary"
-SHORT = 0.2  # seconds, for what never ends
-ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
+from .dialing import CANARY, SHORT, UPSTREAM, VENDOR, assert_fails, forwarding
+
+PROXY = "the proxy that HTTPS_PROXY names"
 MAX_HEAD = 64 << 10  # bytes of the head of an answer to CONNECT
-
-
-@pytest.fixture(scope="module")
-def ca() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture(scope="module")
-def trust(ca: trustme.CA) -> ssl.SSLContext:
-    context = upstream_trust(TlsFiles())
-    ca.configure_trust(context)
-    return context
-
-
-class Forward:
-    """A forward proxy: it records the heads that come, sends its pieces, and leads on to a port if it is told one."""
-
-    def __init__(self, *pieces: bytes, target: int = 0) -> None:
-        self.heads: list[bytes] = []
-        self.port = 0
-        self._pieces = pieces
-        self._target = target
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.heads.append(await reader.readuntil(b"\r\n\r\n"))
-        for piece in self._pieces:
-            writer.write(piece)
-            await writer.drain()
-        if self._target:
-            there, back = await asyncio.open_connection("127.0.0.1", self._target)
-            await asyncio.gather(pour(reader, back), pour(there, writer))
-            with contextlib.suppress(OSError):
-                await back.wait_closed()
-
-    def environ(self, userinfo: str = "") -> dict[str, str]:
-        return {"HTTPS_PROXY": f"http://{userinfo}127.0.0.1:{self.port}"}
-
-
-async def pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while data := await reader.read(1 << 16):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
-
-
-@contextlib.asynccontextmanager
-async def forwarding(*pieces: bytes, target: int = 0) -> AsyncIterator[Forward]:
-    forward = Forward(*pieces, target=target)
-    async with serving(forward.serve) as forward.port:
-        yield forward
 
 
 @pytest.mark.parametrize(
@@ -109,7 +53,7 @@ async def forwarding(*pieces: bytes, target: int = 0) -> AsyncIterator[Forward]:
 @on_both_loops
 async def test_tunnel(trust: ssl.SSLContext, ca: trustme.CA, answer: list[bytes]) -> None:
     """A 2xx opens it, whatever its fields say (RFC 9110 section 9.3.6); TLS inside is with the upstream."""
-    async with serving(echo, presenting(ca, VENDOR)) as port, forwarding(*answer, target=port) as forward:
+    async with serving(echo, presenting(ca, VENDOR)) as port, forwarding(answer, port) as forward:
         await echoed(Dialer(trust, PATIENCE, forward.environ()), UPSTREAM)
     assert [f"CONNECT {VENDOR}:443 HTTP/1.1\r\nHost: {VENDOR}:443\r\n\r\n".encode()] == forward.heads
 
@@ -121,14 +65,14 @@ async def test_answer_that_comes_byte_by_byte(trust: ssl.SSLContext, ca: trustme
     loop = asyncio.get_running_loop()
     receive = loop.sock_recv
     loop.sock_recv = lambda sock, _: receive(sock, 1)  # type: ignore[method-assign,assignment]
-    async with serving(echo, presenting(ca, VENDOR)) as port, forwarding(answer, target=port) as forward:
+    async with serving(echo, presenting(ca, VENDOR)) as port, forwarding([answer], port) as forward:
         await echoed(Dialer(trust, PATIENCE, forward.environ()), UPSTREAM)
 
 
 @on_both_loops
 async def test_tunnel_with_a_password(trust: ssl.SSLContext, ca: trustme.CA) -> None:
     """It goes to the proxy, and nowhere else."""
-    async with serving(echo, presenting(ca, VENDOR)) as port, forwarding(ESTABLISHED, target=port) as forward:
+    async with serving(echo, presenting(ca, VENDOR)) as port, forwarding(target=port) as forward:
         await echoed(Dialer(trust, PATIENCE, forward.environ("user:p%40ss@")), UPSTREAM)
     ((_, _, field, *_),) = [head.split(b"\r\n") for head in forward.heads]
     assert b"Proxy-Authorization: Basic dXNlcjpwQHNz" == field
@@ -137,12 +81,9 @@ async def test_tunnel_with_a_password(trust: ssl.SSLContext, ca: trustme.CA) -> 
 @on_both_loops
 async def test_tunnel_to_an_ipv6_address(trust: ssl.SSLContext, ca: trustme.CA) -> None:
     """It stands in brackets, and the port is told always."""
-    async with serving(echo, presenting(ca, "2001:db8::1")) as port, forwarding(ESTABLISHED, target=port) as forward:
+    async with serving(echo, presenting(ca, "2001:db8::1")) as port, forwarding(target=port) as forward:
         await echoed(Dialer(trust, PATIENCE, forward.environ()), Upstream("https", "2001:db8::1", 443))
     assert b"CONNECT [2001:db8::1]:443 HTTP/1.1" == forward.heads[0].split(b"\r\n")[0]
-
-
-PROXY = "the proxy that HTTPS_PROXY names"
 
 
 @pytest.mark.parametrize(
@@ -166,20 +107,18 @@ PROXY = "the proxy that HTTPS_PROXY names"
 @on_both_loops
 async def test_proxy_that_does_not_connect(trust: ssl.SSLContext, text: str, pieces: list[bytes]) -> None:
     """It is said what it answered, and what to do, and never what it holds."""
-    async with forwarding(*pieces) as forward:
-        with pytest.raises(EgressProxyError) as caught:
-            await Dialer(trust, PATIENCE, forward.environ()).connect(UPSTREAM, Caller)
-    assert f"{PROXY} {text.format(UPSTREAM.origin)}" == caught.value.description
-    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+    async with forwarding(pieces) as forward:
+        await assert_fails(EgressProxyError, f"{PROXY} {text}", Dialer(trust, PATIENCE, forward.environ()))
 
 
 @on_both_loops
 async def test_password_that_is_not_taken(trust: ssl.SSLContext) -> None:
     """It is not shown."""
-    async with forwarding(b"HTTP/1.1 407 No\r\n\r\n") as forward:
-        with pytest.raises(EgressProxyError, match=r"does not take the user and password that are in") as caught:
-            await Dialer(trust, PATIENCE, forward.environ(f"user:{CANARY}@")).connect(UPSTREAM, Caller)
-    assert CANARY not in f"{caught.value!r}{caught.value.__context__!r}"
+    text = f"{PROXY} does not take the user and password that are in that variable (407)"
+    async with forwarding([b"HTTP/1.1 407 No\r\n\r\n"]) as forward:
+        dialer = Dialer(trust, PATIENCE, forward.environ(f"user:{CANARY}@"))
+        error = await assert_fails(EgressProxyError, text, dialer)
+    assert CANARY not in f"{error!r}{error.__context__!r}"
 
 
 @pytest.mark.parametrize(
@@ -188,17 +127,17 @@ async def test_password_that_is_not_taken(trust: ssl.SSLContext) -> None:
 @on_both_loops
 async def test_answer_without_an_end(trust: ssl.SSLContext, pieces: list[bytes]) -> None:
     """It is not read beyond a limit."""
-    async with forwarding(*pieces) as forward:
-        with pytest.raises(EgressProxyError, match=f"the answer to CONNECT of {PROXY} is too long"):
-            await Dialer(trust, PATIENCE, forward.environ()).connect(UPSTREAM, Caller)
+    text = f"the answer to CONNECT of {PROXY} is too long"
+    async with forwarding(pieces) as forward:
+        await assert_fails(EgressProxyError, text, Dialer(trust, PATIENCE, forward.environ()))
 
 
 @on_both_loops
 async def test_proxy_that_resets(trust: ssl.SSLContext) -> None:
     """It is the proxy that is blamed."""
+    text = f"{PROXY} broke the connection before its answer to CONNECT"
     async with serving(reset) as port:
-        with pytest.raises(EgressProxyError, match=f"{PROXY} broke the connection before its answer to CONNECT"):
-            await Dialer(trust, PATIENCE, {"HTTPS_PROXY": f"127.0.0.1:{port}"}).connect(UPSTREAM, Caller)
+        await assert_fails(EgressProxyError, text, Dialer(trust, PATIENCE, {"HTTPS_PROXY": f"127.0.0.1:{port}"}))
 
 
 @on_both_loops
@@ -207,48 +146,51 @@ async def test_proxy_that_is_down(trust: ssl.SSLContext) -> None:
     with deaf() as port:
         dialer = Dialer(trust, PATIENCE, {"ALL_PROXY": f"127.0.0.1:{port}"})
         for upstream in (UPSTREAM, Upstream("http", VENDOR, 80)):
-            with pytest.raises(EgressProxyError, match="the proxy that ALL_PROXY names cannot be connected to"):
-                await dialer.connect(upstream, Caller)
+            text = "the proxy that ALL_PROXY names cannot be connected to"
+            await assert_fails(EgressProxyError, text, dialer, upstream)
 
 
 @on_both_loops
 async def test_proxy_without_an_address(trust: ssl.SSLContext) -> None:
     """It is its own name that cannot be resolved."""
     dialer = Dialer(trust, PATIENCE, {"HTTPS_PROXY": "http://no-such-proxy.invalid"})
-    with pytest.raises(EgressProxyError, match=f"the name of {PROXY} cannot be resolved"):
-        await dialer.connect(UPSTREAM, Caller)
+    await assert_fails(EgressProxyError, f"the name of {PROXY} cannot be resolved", dialer)
 
 
 @on_both_loops
 async def test_proxy_that_is_silent(trust: ssl.SSLContext) -> None:
     """It is given up in time, whether it takes the connection or not."""
-    text = f"connecting to {UPSTREAM.origin} through {PROXY} took too long"
+    text = f"connecting to {{}} through {PROXY} took too long"
     async with serving(silent) as port:
         with full() as hole:
             for one in (port, hole):
                 dialer = Dialer(trust, SHORT, {"HTTPS_PROXY": f"http://127.0.0.1:{one}"})
-                with pytest.raises(UpstreamConnectTimeoutError, match=text):
-                    await dialer.connect(UPSTREAM, Caller)
+                await assert_fails(UpstreamConnectTimeoutError, text, dialer)
 
 
-@pytest.mark.parametrize(("kind", "certified"), [(UpstreamCertificateError, "other.example"), (UpstreamTlsError, "")])
+@pytest.mark.parametrize(
+    ("kind", "text", "certified"),
+    [
+        (UpstreamCertificateError, "the certificate of {} is not trusted", "other.example"),
+        (UpstreamTlsError, "TLS with {} failed", ""),
+    ],
+)
 @on_both_loops
 async def test_somebody_else_inside_the_tunnel(
-    trust: ssl.SSLContext, ca: trustme.CA, kind: type[Exception], certified: str
+    trust: ssl.SSLContext, ca: trustme.CA, kind: type[RequestError], text: str, certified: str
 ) -> None:
     """The upstream's certificate counts, not the proxy's word."""
     tls = presenting(ca, certified) if certified else None
-    async with serving(echo, tls) as port, forwarding(ESTABLISHED, target=port) as forward:
-        with pytest.raises(kind):
-            await Dialer(trust, PATIENCE, forward.environ()).connect(UPSTREAM, Caller)
+    async with serving(echo, tls) as port, forwarding(target=port) as forward:
+        await assert_fails(kind, text, Dialer(trust, PATIENCE, forward.environ()))
 
 
 @on_both_loops
 async def test_tunnel_to_what_is_no_name(trust: ssl.SSLContext) -> None:
     """It is refused here, where no look-up has done so before."""
-    async with forwarding(ESTABLISHED) as forward:
-        with pytest.raises(UpstreamDnsError):
-            await Dialer(trust, PATIENCE, forward.environ()).connect(Upstream("https", "a..example", 443), Caller)
+    async with forwarding() as forward:
+        dialer, upstream = Dialer(trust, PATIENCE, forward.environ()), Upstream("https", "a..example", 443)
+        await assert_fails(UpstreamDnsError, "the name of {} cannot be resolved", dialer, upstream)
 
 
 @on_both_loops
@@ -296,65 +238,3 @@ async def test_variable_that_cannot_be_used(trust: ssl.SSLContext) -> None:
             await dialer.connect(upstream, Caller)
         with pytest.raises(EgressProxyError, match="ALL_PROXY"):
             dialer.via(upstream)
-
-
-async def assert_cancellable(dialer: Dialer, upstream: Upstream) -> None:
-    """Cancel a connection after each number of the loop's turns, until it stands by then.
-
-    Whatever was opened is closed: the servers' ends see it, and `on_both_loops` counts descriptors.
-    """
-    made: list[Caller] = []
-
-    def factory() -> Caller:
-        made.append(Caller())
-        return made[-1]
-
-    turns, done = 0, False
-    while not done:
-        task: Any = asyncio.create_task(dialer.connect(upstream, factory))
-        for _ in range(turns):
-            await asyncio.sleep(0)
-        done = task.done()
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            transport, _ = await task
-            transport.abort()
-        turns += 1
-    for caller in made:
-        if caller.transport is not None:
-            await caller.lost
-
-
-@pytest.mark.parametrize("scheme", ["http", "https"])
-@pytest.mark.parametrize("host", [VENDOR, "127.0.0.1"])
-@on_both_loops
-async def test_cancelled(trust: ssl.SSLContext, ca: trustme.CA, scheme: str, host: str) -> None:
-    """Nothing stays open, whenever it happens."""
-    tls = presenting(ca, VENDOR, "127.0.0.1") if scheme == "https" else None
-    async with serving(silent, tls) as port:
-        dialer = Dialer(trust, PATIENCE, {})
-        meaning(dialer, "127.0.0.1", "127.0.0.1")
-        await assert_cancellable(dialer, Upstream(scheme, host, port))
-
-
-@on_both_loops
-async def test_cancelled_with_a_tunnel(trust: ssl.SSLContext, ca: trustme.CA) -> None:
-    """Nothing stays open, whenever it happens."""
-    async with serving(silent, presenting(ca, VENDOR)) as port, forwarding(ESTABLISHED, target=port) as forward:
-        await assert_cancellable(Dialer(trust, PATIENCE, forward.environ()), UPSTREAM)
-
-
-@on_both_loops
-async def test_cancelled_while_it_waits(trust: ssl.SSLContext) -> None:
-    """Nothing stays open when the other side has said nothing yet."""
-    async with serving(silent) as port:
-        with full() as hole:
-            cases = [
-                (Upstream("https", "127.0.0.1", port), {}),
-                (Upstream("http", "127.0.0.1", hole), {}),
-                (UPSTREAM, {"ALL_PROXY": f"http://127.0.0.1:{port}"}),
-                (UPSTREAM, {"ALL_PROXY": f"http://127.0.0.1:{hole}"}),
-            ]
-            for upstream, environ in cases:
-                with pytest.raises(TimeoutError):
-                    await asyncio.wait_for(Dialer(trust, PATIENCE, environ).connect(upstream, Caller), SHORT)

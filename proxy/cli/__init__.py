@@ -13,8 +13,9 @@ from importlib import import_module
 from pathlib import Path
 
 from .. import logs
-from ..errors import BearerProxyError
+from ..errors import BearerProxyError, ConfigError
 from .parser import CONFIG_VARIABLE, make_parser
+from .printing import printable
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,7 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         module, _, function = options.run.partition(".")
         return int(getattr(import_module(f".{module}", __package__), function)(options))
     except BearerProxyError as error:
-        print(error, file=sys.stderr)
+        for line in error.problems if isinstance(error, ConfigError) else (error,):
+            print(printable(str(line)), file=sys.stderr)
         return error.exit_code
     except EOFError:
         print("nothing was given", file=sys.stderr)

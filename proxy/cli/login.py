@@ -33,10 +33,12 @@ from ..credentials.core import CredentialCore, open_core
 from ..credentials.record import Record, Tokens
 from ..credentials.store import Store
 from ..errors import BearerProxyError, ConfigError, ListenError, SignInError
+from ..secret import Secret
 from ..signin.attempts import SignedIn, SignIn
 from ..signin.authorize import lacking
 from ..signin.granted import duration, granted
 from ..signin.pasted import Fields
+from .printing import printable
 from .shared import named, on_signals
 from .terminal import at_terminal, typed_line
 from .tokens import import_tokens
@@ -67,7 +69,7 @@ def login(options: argparse.Namespace) -> int:
     done = asyncio.run(run())
     print(f"signed in to {name}: {done.held}")
     for warning in done.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        print(f"warning: {printable(warning)}", file=sys.stderr)
     return 0
 
 
@@ -85,6 +87,7 @@ class _Login:
         self._sign_in = SignIn(config, core, core.exchange.redeem)
         self._came: asyncio.Future[SignedIn] = asyncio.get_running_loop().create_future()
         self._cancelled = asyncio.Event()
+        self._stray = False
 
     async def run(self) -> SignedIn:
         """Sign in by the ways that are open. Raises the `BearerProxyError` that tells why not."""
@@ -190,16 +193,28 @@ class _Login:
                 return SignedIn(self._credential.name, told.held, told.warnings)
 
     async def _returned(self, _: web.Request, fields: Fields) -> SignedIn:
-        """Complete what came to the callback; whatever comes of it is the end of this command."""
+        """Complete what came to the callback. If it bears our state, whatever comes of it is this command's end.
+
+        What does not bear it, any page or program can send: it is told, once, and ends nothing.
+        """
+        begun = self._sign_in.under_way(self._credential.name)
+        ours = begun is not None and Secret(str(fields.get("state"))) == begun.state
         try:
             done = await self._sign_in.returned(fields)
         except BearerProxyError as error:
-            if not self._came.done():
+            if not ours:
+                self._tell_stray(error)
+            elif not self._came.done():
                 self._came.set_exception(error)
             raise
         if not self._came.done():
             self._came.set_result(done)
         return done
+
+    def _tell_stray(self, error: BearerProxyError) -> None:
+        if not self._stray and not self._came.done():
+            self._stray = True
+            print(f"something came to the callback that ends nothing: {error}", file=sys.stderr, flush=True)
 
     def _record(self) -> Record:
         return self._core.keeper(self._credential.name).health().record

@@ -6,8 +6,10 @@ That function is named, not imported: a command starts in the time that its own 
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from .. import __version__
 
@@ -17,6 +19,20 @@ _SANDBOXES = ("readycloud", "cloud66", "onecloud", "control")  # what the sandbo
 _FIRST_PORT = 8090
 _LIFETIME = 20.0  # seconds: short, so that an expiry can be watched
 _LONGEST_TIMEOUT = 600.0  # seconds
+_WRONG = re.compile(  # how argparse begins to say what is wrong, up to where it repeats what was given
+    r"the following arguments are required: .*|unrecognized arguments|ambiguous option"
+    r"|argument [^:]*: (?:expected one argument|ignored explicit argument|invalid \w+(?: value)?|a number of seconds.*)"
+)
+_CHOICES = re.compile(r"\(choose from [^()]*\)\Z")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, and exit. Nothing that was given is repeated: it may be a secret."""
+        wrong = _WRONG.match(message)
+        told = "these arguments cannot be understood" if wrong is None else wrong[0]
+        choices = _CHOICES.search(message) if told.endswith("invalid choice") else None
+        super().error(f"{told} {choices[0]}" if choices else told)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -25,7 +41,7 @@ def make_parser() -> argparse.ArgumentParser:
     configured.add_argument(
         "-c", "--config", metavar="FILE", help=f"the configuration (default: ${CONFIG_VARIABLE}, else ./config.yaml)"
     )
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="bearer-proxy",
         parents=[configured],
         description="An authenticating HTTP reverse proxy: it adds the bearer token, renews it once for everybody, "

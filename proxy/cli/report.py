@@ -11,11 +11,13 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from ..config import load
 from ..credentials.health import Health
-from ..doctor import Level, examine, read_health
+from ..doctor import Finding, Level, examine, read_health
 from ..signin.granted import duration, expiry
+from .printing import printable
 from .shared import configuration
 
 _COLUMNS = ("CREDENTIAL", "PROVIDER", "STATE", "EXPIRES", "LAST EXCHANGE", "LAST ERROR", "NEXT STEP")
@@ -44,7 +46,7 @@ def doctor(options: argparse.Namespace) -> int:
         print(json.dumps({"ok": healthy, "findings": [one.as_json() for one in findings]}, indent=2))
     else:
         for one in findings:
-            print(one)
+            print(_shown(one))
     return 0 if healthy else 1
 
 
@@ -74,7 +76,7 @@ def table(rows: Sequence[Sequence[str]], width: int | None) -> Iterator[str]:
 
 def _row(health: Health, now: float) -> tuple[str, ...]:
     last, trouble = health.record.exchanged_at, health.record.trouble
-    return (
+    cells = (
         health.config.name,
         health.config.provider_name,
         health.described(now),
@@ -83,3 +85,9 @@ def _row(health: Health, now: float) -> tuple[str, ...]:
         "-" if trouble is None else f"{trouble.reason}, {duration(now - trouble.at)} ago",
         health.next_step(now) or "nothing",
     )
+    return tuple(map(printable, cells))
+
+
+def _shown(finding: Finding) -> Finding:
+    told = [printable(text) for text in (finding.subject, finding.text, finding.next_step)]
+    return replace(finding, subject=told[0], text=told[1], next_step=told[2])

@@ -9,6 +9,7 @@ from ..config import Config
 from ..credentials.sealing import Recast
 from ..credentials.store import Store
 from ..errors import ConfigError
+from .printing import printable
 from .shared import configuration, to_the_end
 
 _LOCK_GRACE = 5.0  # seconds beyond an exchange's own time that it is waited for
@@ -27,7 +28,7 @@ def rekey(options: argparse.Namespace) -> int:
     recast = to_the_end(_recast(config, decrypt=options.decrypt))
     how = "in clear" if options.decrypt else "encrypted with the first store_key"
     for name, count in recast.tokens.items():
-        print(f"{name}: {count} token{'' if count == 1 else 's'}, now {how}")
+        print(f"{printable(name)}: {count} token{'' if count == 1 else 's'}, now {how}")
     if not recast.tokens and not recast.remains:
         print(f"nothing to change: what is stored is {how} already")
     if options.decrypt and config.store_keys:
@@ -36,7 +37,7 @@ def rekey(options: argparse.Namespace) -> int:
         print("a serve that has not read the first store_key yet renews nothing: send it SIGHUP")
         print("then the others are needed for copies of the store only, such as backups")
     if recast.remains:
-        print(f"warning: {recast.remains}", file=sys.stderr)
+        print(f"warning: {printable(recast.remains)}", file=sys.stderr)
     return 1 if recast.remains else 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ from ..credentials.record import Origin, Tokens
 from ..errors import TokenFormatError
 from ..signin.granted import expiry, granted
 from ..signin.pasted import as_answer, read_pasted
+from .printing import printable
 from .shared import named, to_the_end
 from .terminal import ask, at_terminal, whole
 
@@ -50,7 +52,7 @@ def refresh(options: argparse.Namespace) -> int:
         print(f"renewed {name}: generation {health.record.generation}; {expiry(health.record, now)}")
         return 0
     state, reason = health.state(now)
-    print(f"{name} is not renewed: {state}{f' ({reason})' if reason else ''}", file=sys.stderr)
+    print(f"{name} is not renewed: {state}{f' ({printable(reason)})' if reason else ''}", file=sys.stderr)
     return 1
 
 
@@ -78,6 +80,10 @@ def _given(file: Path | None) -> Tokens:
             with file.open(encoding="utf-8") as opened:
                 return read_pasted(whole(opened))
         except (OSError, UnicodeDecodeError) as error:
+            if not os.path.lexists(file):  # its name may be the token itself
+                raise TokenFormatError(
+                    "there is no file of that name: tokens are given on standard input, or in a file"
+                ) from None
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
             raise TokenFormatError(f"{file} cannot be read: {reason}") from None
     return _asked() if at_terminal() else read_pasted(whole(sys.stdin))

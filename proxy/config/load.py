@@ -136,8 +136,9 @@ def _without(data: dict[Any, Any], path: KeyPath, *, whole: bool) -> dict[Any, A
 def _message(item: Any, path: KeyPath) -> str:
     kind = item["type"]
     if kind == "extra_forbidden":
-        word, colon, _ = str(path[-1]).partition(":")
-        return f"unknown key{hint(word, _keys_at(path[:-1]))}{', and a blank belongs after the colon' if colon else ''}"
+        text, colon, _ = str(path[-1]).partition(":")
+        meant = hint(text.partition(" ")[0], _keys_at(path[:-1]))
+        return f"unknown key{meant}{', and a blank belongs after the colon' if colon else ''}"
     if kind == "value_error":
         return str(item["ctx"]["error"])
     if kind == "literal_error":

@@ -1,7 +1,7 @@
 """YAML text → plain data, with the line of every key, and `${…}` expanded.
 
-Knows YAML and the environment, nothing of what the keys mean. It never stops at the first problem, and no message
-repeats a value: a value may be a secret that stands in the wrong place.
+Knows YAML and the environment; of the keys, only where a person chooses them. It never stops at the first problem,
+and no message repeats a value: a value may be a secret that stands in the wrong place.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ _REFERENCE = re.compile(r"\$(?P<escape>\$\{)|\$\{(?P<body>[^{}]*)\}")
 _WRITTEN = re.compile(r"""\$\{[^{}"'\\\r\n]*\}""")  # as it stands in a file; quotes and escapes are YAML's
 _SHIELD = 0xE000  # where Unicode has characters for private use
 _EMPTY_FILE = "${file:…:-}"
-_KEY = re.compile(r"[A-Za-z0-9_./-]{1,64}")
+_CHOSEN = ("clients", "credentials", "providers")  # below these stand names that a person chooses
+_CHOSEN_NAME = re.compile(r"[A-Za-z0-9_./-]{1,64}")
+_KEY = re.compile(r"[a-z_]{1,40}\Z")  # one of ours, or nearly; or nothing
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _QUOTED = re.compile(r"'[^']*'")
 _NAMES_A_VALUE = re.compile("alias|anchor|tag|directive")
@@ -49,14 +51,14 @@ class Problem:
 
 
 def dotted(path: KeyPath) -> str:
-    """Write a key path as `routes.0.prefix`. Of what is no plain word the beginning is shown: a value may follow."""
-    return ".".join(_shown(str(part)) for part in path)
+    """Write a key path as `routes.0.prefix`. Of what looks like no name or key little is shown: it may be a value."""
+    return ".".join(_shown(part, chosen=at == 1 and path[0] in _CHOSEN) for at, part in enumerate(path))
 
 
-def _shown(part: str) -> str:
-    plain = _KEY.match(part)
+def _shown(part: str | int, *, chosen: bool) -> str:
+    plain = (_CHOSEN_NAME if chosen else _KEY).match(str(part))
     beginning = "" if plain is None else plain[0]
-    return part if beginning == part else f"{beginning}…"
+    return str(part) if isinstance(part, int) or beginning == part else f"{beginning}…"
 
 
 @dataclass(slots=True)

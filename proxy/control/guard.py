@@ -3,7 +3,7 @@
     Origin           our own or none; Sec-Fetch-Site same-origin or none. Else 403, but for a navigation to / and
                      /callback, where a person may come from anywhere
     admin_key        where one is set: as Bearer, or as Basic password; not for /healthz, /readyz and /callback. Wrong
-                     ones are slowed: 429
+                     ones count wherever they come, and are slowed: 429
     Host             without the key: a name of ours (`callers.browsers`), a redirect URI's host among them
 
 A unix socket has no names to check: no browser reaches it.
@@ -56,18 +56,19 @@ def guard(names: Iterable[str], admin_key: Secret, guesses: Guesses) -> Middlewa
         given = given_digests(value.encode("utf-8", "surrogateescape") for value in fields)
         opening = digest if any(hmac.compare_digest(one, digest) for one in given) else b""
         wait = guesses.wait(address, opening, given) if digest and given else 0
-        keyed = bool(opening) and not wait
-        if keyed:
+        if opening and not wait:
             guesses.right(address, digest, given)
-        elif _by_tcp(request) and not _host_is_ours(request, known):
+            return await handler(request)
+        if digest and given and not wait:
+            guesses.wrong(address, len(given))
+        if _by_tcp(request) and not _host_is_ours(request, known):
             raise web.HTTPForbidden(
                 text="this is not a name of bearer-proxy's control plane: use 127.0.0.1, or name it in hosts\n"
             )
-        elif digest and request.path not in _OPEN:
+        if digest and request.path not in _OPEN:
             if wait:
                 later = {hdrs.RETRY_AFTER: str(math.ceil(wait))}
                 raise web.HTTPTooManyRequests(text="too many wrong keys: try again later\n", headers=later)
-            guesses.wrong(address, len(given))
             raise web.HTTPUnauthorized(text="this needs the admin_key\n", headers=_KEY_WANTED)
         return await handler(request)
 

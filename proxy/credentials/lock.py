@@ -68,8 +68,12 @@ class CredentialLock:
         return True
 
     def _share(self, descriptor: int) -> None:
-        """Give a lock that the administrator made to the owner of the store, who needs it too."""
-        if os.geteuid() == 0:
+        """Give a lock that the administrator made to the owner of the store, who needs it too.
+
+        A file that has another name, or holds anything, is none of ours: it may be the administrator's own.
+        """
+        found = os.fstat(descriptor)
+        if os.geteuid() == 0 and found.st_nlink == 1 and found.st_size == 0:
             owner = self._owned_like.stat()
             os.fchown(descriptor, owner.st_uid, owner.st_gid)
 

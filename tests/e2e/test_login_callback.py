@@ -133,20 +133,54 @@ async def test_a_redirect_by_name(bare_proxy: Proxy, vendors: Sandbox, visitor: 
 async def test_a_state_that_is_not_ours(
     signing: Proxy, vendors: Sandbox, visitor: Person, vendor: str, state: str | None
 ) -> None:
-    """What comes to the callback with a wrong state, or none, aborts the sign-in, and page and command say why."""
+    """What comes with a wrong state, or none, is not taken: page and command say why, and the sign-in goes on."""
     async with running(signing, "login", vendor, "--no-browser") as login:
         address = await visitor.decide(await login.url())
         theirs = f"state={query_of(address)['state']}"
         page = await visitor.come_back(address.replace(theirs, f"state={state}" if state else ""))
         assert 400 == visitor.status
+        assert 0 == stored(signing, vendor)[0]
+        assert 0 == (await Control(vendors, "cloud66").state())["exchanges"]
+        assert "Signed in" in await visitor.come_back(address)
         done = await login.done()
     why = "its state was never given out" if state else "the vendor's answer bears no state"
-    assert 1 == done.code
+    assert 0 == done.code
     assert why in page
     assert why in done.err
     told_nothing(done, address)
-    assert 0 == stored(signing, vendor)[0]
-    assert 0 == (await Control(vendors, "cloud66").state())["exchanges"]
+    assert 1 == stored(signing, vendor)[0]
+
+
+@pytest.mark.parametrize("query", ["error=x", "error=access_denied&state=x", "code=x", "code=x&state=", "state=x"])
+async def test_what_anybody_can_send_to_the_callback(
+    signing: Proxy, vendors: Sandbox, visitor: Person, query: str
+) -> None:
+    """A page elsewhere, or another program, ends no sign-in, and fills no terminal: that is told once."""
+    led_there = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    async with running(signing, "login", "cloud66", "--no-browser") as login:
+        url = await login.url()
+        callback = f"{signing.admin_url}/callback"
+        for _ in range(3):
+            await visitor.open(f"{callback}?{query}", headers=led_there)
+            await visitor.post(callback, query)
+            assert 400 == visitor.status
+        assert "Signed in" in await visitor.come_back(await visitor.decide(url))
+        done = await login.done()
+    assert 0 == done.code
+    assert 1 == done.err.count("something came to the callback that ends nothing: ")
+
+
+async def test_consent_that_is_denied(signing: Proxy, vendors: Sandbox, visitor: Person) -> None:
+    """The vendor's error bears our state, and so it ends the command."""
+    async with running(signing, "login", "cloud66", "--no-browser") as login:
+        address = await visitor.decide(await login.url(), "deny")
+        assert "error=access_denied" in address
+        await visitor.come_back(address)
+        done = await login.done()
+    assert (1, "consent was denied at the vendor: nothing has changed; sign in again to consent\n") == (
+        done.code,
+        done.err,
+    )
 
 
 async def test_fewer_scopes_than_asked_for(bare_proxy: Proxy, vendors: Sandbox, visitor: Person) -> None:

@@ -2,7 +2,7 @@
 
 It shows no token but those of a grant it has just made, and the Authorization headers in the journal, which are
 the vendor's to see. It is as open as the sandbox itself: it must not be reachable beyond the machine it runs on.
-A wrong path is 404, wrong input 400, both with `{"error": …}`.
+A wrong path is 404, wrong input 400, a page in a browser that asks 403, all with `{"error": …}`.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ class Control:
         return to_response(answer, call.now)
 
     async def _answer(self, call: Call) -> Answer:
+        if "Origin" in call.headers:
+            return json_answer({"error": "no page controls the sandbox"}, 403)
         if (call.method, call.path) == ("POST", "/reset"):
             for origin in self._origins.values():
                 origin.reset()

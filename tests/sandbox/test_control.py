@@ -238,3 +238,15 @@ async def test_logs(box, caplog):
     await box.get("readycloud", f"/api/v1/orders/?bearer_token={granted['access_token']}")
     assert granted["access_token"] not in caplog.text
     assert granted["refresh_token"] not in caplog.text
+
+
+@pytest.mark.parametrize("path", ["/reset", "/onecloud/grant", "/onecloud/expire"])
+async def test_page_that_asks(box, path):
+    """It is refused, by the Origin that browsers send with each POST."""
+    granted = box.sandbox.grant("onecloud")
+    async with (
+        aiohttp.ClientSession(headers={"Origin": "null"}) as session,
+        session.post(f"{box.sandbox.control_url}{path}") as answer,
+    ):
+        assert (403, "no page controls the sandbox") == (answer.status, (await answer.json())["error"])
+    assert 200 == (await box.get("onecloud", CHAINS, granted["access_token"])).status

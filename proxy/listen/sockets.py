@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import functools
 import os
 import socket
-import ssl
 import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..config import Address, Limits
 from ..errors import ListenError
+from .handshakes import TakenIn
+from .tls import ListenerTls
 
 _OWNER_ONLY = 0o600
 _BACKLOG = 1024  # connections that wait to be accepted
@@ -104,21 +106,24 @@ def _why(error: OSError, address: Address) -> str:
 
 
 async def accept_callers(
-    factory: Callable[[], asyncio.BaseProtocol], sock: socket.socket, limits: Limits, tls: ssl.SSLContext | None = None
+    factory: Callable[[], asyncio.BaseProtocol], sock: socket.socket, limits: Limits, tls: ListenerTls | None = None
 ) -> asyncio.Server:
     """Serve callers of a listening socket; a handshake may take as long as a request's head (as in nginx).
 
     With TLS, `close` of a transport waits for the caller to close too, for `lingering_timeout`, and what was written
     before has to be out by then.
     """
-    return await asyncio.get_running_loop().create_server(
+    loop = asyncio.get_running_loop()
+    if tls is None:
+        return await loop.create_server(factory, sock=sock, backlog=_BACKLOG)
+    shake = functools.partial(
+        loop.connect_accepted_socket,
         factory,
-        sock=sock,
-        backlog=_BACKLOG,
         ssl=tls,
-        ssl_handshake_timeout=None if tls is None else limits.client_header_timeout,
-        ssl_shutdown_timeout=None if tls is None else max(limits.lingering_timeout, _LEAST),
+        ssl_handshake_timeout=limits.client_header_timeout,
+        ssl_shutdown_timeout=max(limits.lingering_timeout, _LEAST),
     )
+    return await loop.create_server(functools.partial(TakenIn, tls.handshakes, shake), sock=sock, backlog=_BACKLOG)
 
 
 def listening_name(sock: socket.socket, *, tls: bool = False) -> str:

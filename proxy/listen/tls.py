@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import json
 import ssl
-import weakref
 from typing import Any
 
 from ..config import TlsFiles
 from ..config.certificate import CertificateError, load_authorities, load_certificate
 from ..errors import ListenError
+from .handshakes import Handshakes
 
 SPEAK_TLS = "plain HTTP was spoken where TLS is: call https:// here"  # what nginx calls 497
 
@@ -31,8 +31,7 @@ class ListenerTls(ssl.SSLContext):
     """
 
     _newest: ssl.SSLContext
-    most: int  # handshakes at a time
-    handshakes: weakref.WeakSet[_Session]
+    handshakes: Handshakes  # under way
 
     def reload(self, files: TlsFiles) -> None:
         """Use other files, or what is in them now. Raises `ListenError` with one sentence; then all is as before."""
@@ -50,13 +49,10 @@ class ListenerTls(ssl.SSLContext):
         server_hostname: str | bytes | None = None,
         session: ssl.SSLSession | None = None,
     ) -> ssl.SSLObject:
-        """Give our side of TLS with one caller. The handshake of one too many fails at once."""
+        """Give our side of TLS with one caller."""
         made = self._newest.wrap_bio(incoming, outgoing, server_side, server_hostname, session)
         if isinstance(made, _Session):
-            made.incoming, made.outgoing, made.handshakes = incoming, outgoing, self.handshakes
-            made.refused = len(self.handshakes) >= self.most
-            if not made.refused:
-                self.handshakes.add(made)
+            made.incoming, made.outgoing = incoming, outgoing
         return made
 
     def is_outdated(self, session: ssl.SSLObject) -> bool:
@@ -70,7 +66,7 @@ def listener_tls(files: TlsFiles, handshakes: int = _HANDSHAKES) -> ListenerTls:
     Raises `ListenError` with one sentence.
     """
     context = ListenerTls(ssl.PROTOCOL_TLS_SERVER)
-    context.most, context.handshakes = handshakes, weakref.WeakSet()
+    context.handshakes = Handshakes(handshakes)
     context.reload(files)
     return context
 
@@ -114,21 +110,16 @@ class _Session(ssl.SSLObject):
 
     incoming: ssl.MemoryBIO
     outgoing: ssl.MemoryBIO
-    handshakes: weakref.WeakSet[_Session]
-    refused = False
     _begun = False
     _failed = False
 
     def do_handshake(self) -> None:
         """Go on as far as possible. Raises `SSLWantReadError` where more is to come."""
-        if self.refused:
-            raise ssl.SSLError("too many handshakes are under way")
         if self._failed:
             self.incoming.read()
             raise ssl.SSLWantReadError
         try:
             super().do_handshake()
-            self.handshakes.discard(self)
         except ssl.SSLWantReadError:
             self._begun = self._begun or self.outgoing.pending > 0
             raise

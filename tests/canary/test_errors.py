@@ -83,6 +83,9 @@ async def long_head(proxy: Inside) -> None:
 
 async def one_too_many(proxy: Inside) -> None:
     _, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+    writer.write(b"POST /t/api HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n")
+    while not proxy.running._data._server.in_flight:
+        await asyncio.sleep(0)
     await proxy.call("GET /t/api", *given(proxy))
     writer.close()
     await writer.wait_closed()

@@ -93,20 +93,6 @@ async def test_idle_callers_give_way(gateway: Gateway, upstream: Upstream) -> No
             assert 200 == (await get(gateway, old[-1])).status
 
 
-async def test_too_many_busy_callers(gateway: Gateway, upstream: Upstream) -> None:
-    """With a request begun on every connection, a further one is 503 and closed, and the others go on."""
-    async with callers(gateway, CALLERS) as busy:
-        for caller in busy:
-            await caller.send(b"GET /t/a HTTP/1.1\r\n")
-        async with gateway.caller() as late:
-            await late.send(gateway.head("GET /t/a HTTP/1.1"))
-            assert refused(await late.answer())
-            assert await late.ended()
-        for caller in busy:
-            await caller.send(b"Host: localhost\r\n\r\n")
-            assert 200 == (await caller.answer()).status
-
-
 async def test_connections_to_the_upstream(gateway: Gateway, upstream: Upstream) -> None:
     """Beyond `max_connections` requests wait, in order; beyond `max_pending_requests` they are 503 at once."""
     hold = asyncio.Event()

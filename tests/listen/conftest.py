@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from proxy.config import Address, Limits, TlsFiles
-from proxy.listen import accept_callers, close_listener, open_sockets
+from proxy.listen import ListenerTls, accept_callers, close_listener, open_sockets
 from tests.support.tls import Authority
 
 try:
@@ -52,7 +52,7 @@ class Echo(asyncio.Protocol):
 
 @contextlib.asynccontextmanager
 async def echoing(
-    tls: ssl.SSLContext, address: str = "127.0.0.1:0", shown: list[Shown] | None = None, **limits: float
+    tls: ListenerTls, address: str = "127.0.0.1:0", shown: list[Shown] | None = None, **limits: float
 ) -> AsyncIterator[Connect]:
     """Serve on an address with TLS; give what connects to it. `shown` is told of each connection that came about."""
     (sock,) = open_sockets(Address.parse(address))

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import ssl
 
 import pytest
@@ -128,33 +127,3 @@ def test_certificate_that_went_since_it_was_checked(tmp_path, text):
         listener_tls(TlsFiles(certificate=file))
     why = "there is no such file" if text is None else "this file holds no PEM certificate that OpenSSL can read"
     assert (f"cannot speak TLS: ssl_certificate: {why}", None) == (str(caught.value), caught.value.__cause__)
-
-
-@pytest.mark.parametrize("new_loop", LOOPS)
-def test_handshakes_at_a_time(new_loop, files, caller):
-    """One too many is broken off at once; when one is over, or gone, there is room for another."""
-
-    async def work():
-        tls = listener_tls(files, 2)
-        async with echoing(tls) as connect:
-            waiting = [await connect() for _ in range(2)]
-            while len(tls.handshakes) < 2:
-                await asyncio.sleep(0)
-            reader, writer = await connect()
-            with contextlib.suppress(ConnectionResetError):
-                assert b"" == await reader.read()
-            writer.close()
-            await left(tls, waiting[0][1], 1)
-            for _ in range(3):
-                other, speaking = await connect(ssl=caller)
-                speaking.write(b"fine.")
-                assert b"FINE." == await other.read(-1)
-            await left(tls, waiting[1][1], 0)
-
-    async def left(tls, writer, count):
-        writer.transport.abort()
-        while len(tls.handshakes) > count:
-            await asyncio.sleep(0.001)
-            gc.collect()
-
-    on(new_loop, work())

@@ -41,6 +41,7 @@ class Connection(asyncio.Protocol):
         self.drain: Drain
         self._task: asyncio.Task[None]
         self._limit: Deadlines[Member] | None = None  # that the wait for a request has
+        self._heard = False  # something has come
         self._served = False
         self._half_closed = False
         self._spoke = False  # something was sent since the caller closed its side
@@ -65,6 +66,8 @@ class Connection(asyncio.Protocol):
         elif server.users is not None and not self.downstream.address and self.downstream.user not in server.users:
             self._welcome = False
             self.inbox.refuse(CallerNotAdmittedError("programs of this user may not call here: see socket_users"))
+        else:
+            self._watch(server.head_limit)
         self._task = asyncio.get_running_loop().create_task(self._serve())
 
     def _introduced(self, known: Downstream) -> Downstream:
@@ -85,6 +88,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take what has come."""
         inbox = self.inbox
+        self._heard = True
         if inbox.closed:
             if self._lingers_until is not None and self._welcome:
                 self._linger()
@@ -123,10 +127,13 @@ class Connection(asyncio.Protocol):
     @property
     def spare(self) -> bool:
         """Whether nothing is under way, and it can be closed at once."""
-        return self.inbox.waiting and not self.transport.get_write_buffer_size()
+        if self.transport.is_closing() or self.transport.get_write_buffer_size():
+            return False
+        return self.inbox.waiting or not self._heard
 
     def close(self) -> None:
         """Close, with nothing under way."""
+        self.server.leaves(self)
         self.transport.close()
 
     def idle_too_long(self) -> None:
@@ -203,6 +210,8 @@ class Connection(asyncio.Protocol):
                     await inbox.wait()
                 elif isinstance(item, Request):
                     self._served = True
+                    if self._limit is not None:
+                        self._limit.stop(self)
                     if not await Turn(self).run(item):
                         break
                     if self.drain.full:  # a caller that asks on and reads no answers
@@ -223,7 +232,7 @@ class Connection(asyncio.Protocol):
         self.drain.empty()
         await self.drain.drained()
         if self._half_closed or (self.inbox.whole and self.inbox.fresh):
-            self.transport.close()
+            self.close()
             return
         self.inbox.close()
         if self.transport.can_write_eof():

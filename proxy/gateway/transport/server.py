@@ -22,6 +22,7 @@ Identify = Callable[[asyncio.BaseTransport], ClientConfig | None]
 Allows = Callable[[Request], bool]
 
 REFUSED = 32  # connections beyond the limit that are told so
+_LEAVING = 16  # connections beyond the limit that their callers may still close
 _LOOK = 64  # connections that are looked at for one that can give way
 
 
@@ -93,6 +94,7 @@ class Server:
         self.tunnel_limit: Deadlines[Tunnel] = Deadlines(limits.tunnel_timeout, Tunnel.abort)
         self.tunnel_stalled: Deadlines[Tunnel] = Deadlines(limits.client_send_timeout, Tunnel.abort)
         self._members: set[Member] = set()
+        self._leaving: dict[Member, None] = {}  # closed here, in this order; with TLS their callers have to close too
         self._empty: asyncio.Future[None] | None = None
 
     def reload(self, forward: Forward, identify: Identify, allows: Allows) -> None:
@@ -107,17 +109,32 @@ class Server:
             member.retire()
 
     def join(self, member: Member) -> bool:
-        """Take a new connection in. False if there are too many already, and none of them is idle (D9)."""
+        """Take a new connection in. False if there are too many already, and none of them can give way (D9)."""
         self._members.add(member)
         if self.stopping:
             member.close()  # its TLS handshake was under way
-        if len(self._members) <= self._most:
-            return True
-        idle = next((other for other in islice(self.idle, _LOOK) if other.spare), None)
-        if idle is not None:
-            self.idle.stop(idle)
-            idle.close()
-        return idle is not None
+        if len(self._members) - len(self._leaving) > self._most and not self._made_room():
+            return False
+        while len(self._leaving) > _LEAVING and len(self._members) > self._most:
+            oldest = next(iter(self._leaving))
+            self.leave(oldest)
+            oldest.abort()
+        return True
+
+    def _made_room(self) -> bool:
+        """Close the caller that was idle longest; with none idle, the one that is longest in sending its head."""
+        for waiting in (self.idle, self.head_limit):
+            spare = next((one for one in islice(waiting, _LOOK) if one.spare), None)
+            if spare is not None:
+                waiting.stop(spare)
+                spare.close()
+                return True
+        return False
+
+    def leaves(self, member: Member) -> None:
+        """Hear that a connection is being closed here."""
+        if member in self._members:
+            self._leaving[member] = None
 
     @property
     def crowded(self) -> bool:
@@ -127,6 +144,7 @@ class Server:
     def leave(self, member: Member) -> None:
         """Hear that a connection is closed."""
         self._members.discard(member)
+        self._leaving.pop(member, None)
         if not self._members and self._empty is not None and not self._empty.done():
             self._empty.set_result(None)
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from ..config import Config
-from ..credentials.sealing import Recast
+from ..credentials.recasting import Recast
 from ..credentials.store import Store
 from ..errors import ConfigError
 from .printing import printable

@@ -25,8 +25,8 @@ from . import rows
 from .cipher import Cipher
 from .lock import CredentialLock
 from .mounts import shared_file_system
+from .recasting import WAIT, Recast, recast
 from .record import Record
-from .sealing import WAIT, Recast, recast
 from .storefile import open_file, plain, sweep, to_be_swept, transaction
 
 T = TypeVar("T")

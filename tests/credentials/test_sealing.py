@@ -9,9 +9,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from proxy.credentials import sealing, storefile
+from proxy.credentials import recasting, sealing, storefile
+from proxy.credentials.recasting import Recast
 from proxy.credentials.record import Record
-from proxy.credentials.sealing import Recast, Sealing
+from proxy.credentials.sealing import Sealing
 from proxy.errors import StoreError
 from proxy.secret import Secret
 
@@ -125,7 +126,7 @@ async def test_lock_while_a_row_is_sealed(serving, opened, monkeypatch):
 
 async def test_more_rows_than_are_sealed_at_once(opened, monkeypatch):
     """All are sealed, a few at a time."""
-    monkeypatch.setattr(sealing, "_AT_ONCE", 3)
+    monkeypatch.setattr(recasting, "_AT_ONCE", 3)
     store = await opened()
     names = [f"c{number}" for number in range(10)]
     for name in names:

@@ -9,8 +9,8 @@ import sqlite3
 import pytest
 
 from proxy.credentials import policy, storefile
+from proxy.credentials.recasting import Recast
 from proxy.credentials.record import Record
-from proxy.credentials.sealing import Recast
 from proxy.credentials.store import Store
 from proxy.errors import StoreError
 from proxy.secret import Secret

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -13,7 +14,7 @@ import pytest_asyncio
 from tests.e2e.conftest import Gateway, port_of, running
 from tests.support.resets import will_reset
 from tests.support.tls import Authority
-from tests.support.upstream import chunk
+from tests.support.upstream import LIMIT, chunk
 
 OK = b"HTTP/1.1 200 OK\r\n"
 HEADS = {
@@ -53,8 +54,11 @@ async def answered(gateway: Gateway, authority: Authority, version: str, answer:
             writer.close()
         else:
             writer.transport.abort()  # without close_notify
+        with contextlib.suppress(OSError):  # as the proxy ends it
+            await writer.wait_closed()
+        ended.set()
 
-    passed = asyncio.Event()
+    passed, ended = asyncio.Event(), asyncio.Event()
     server = await asyncio.start_server(serve, sock=gateway.listener.dup(), ssl=context)
     received, in_order = b"", True
     try:
@@ -67,6 +71,8 @@ async def answered(gateway: Gateway, authority: Authority, version: str, answer:
                     received += data
             except ConnectionResetError:
                 in_order = False
+        async with asyncio.timeout(LIMIT):
+            await ended.wait()
     finally:
         server.close()
     return received.partition(b"\r\n\r\n")[2], in_order

@@ -56,5 +56,5 @@ def named(options: argparse.Namespace) -> tuple[Config, str]:
     config = configuration(options, about=name)
     if name not in config.credentials:
         known = ", ".join(config.credentials) or "none"
-        raise ConfigError([f"{config.path}: there is no credential {name!r}; there are: {known}"])
+        raise ConfigError([f"{config.path}: there is no credential of that name; there are: {known}"])
     return config, name

@@ -135,34 +135,38 @@ class Admission:
         name = hostname(authority).strip("[]")
         return name, is_ours(name, self._names)
 
-    def admit(self, request: Request, claim: Claim) -> ClientConfig | None:
-        """Give the client that calls, None for an anonymous caller. Raises `CallerError` for one who may not."""
+    def admit(self, request: Request, claim: Claim, *, again: bool = False) -> ClientConfig | None:
+        """Give the client that calls, None for an anonymous caller. Raises `CallerError` for one who may not.
+
+        Where a caller that was admitted before is looked at `again`, no key is a guess.
+        """
         downstream, proof = request.downstream, claim.proof
         address = downstream.address
         if self._looks_behind and self._believes(address):
             address = request.trail.address = self._behind(address, claim.told)
         anonymous = self._admits(address)
         guesser = address or f"user {downstream.user}"
-        if proof.digests and downstream.client is None and not anonymous:
+        if proof.digests and downstream.client is None and not (anonymous or again):
             wait = self._guesses.wait(guesser, b"" if proof.client is None else proof.digest, proof.digests)
             if wait:
                 raise TooManyAttemptsError(wait)
         if proof.client is not None:
-            self._guesses.right(guesser, proof.digest, proof.digests)
+            if not again:
+                self._guesses.right(guesser, proof.digest, proof.digests)
             request.trail.client = proof.client.name
             return proof.client
         if downstream.client is None and not anonymous:
-            self._turn_away(guesser, proof)
+            self._turn_away(guesser, () if again else proof.digests)
         if not claim.known and downstream.address and claim.name != downstream.reached:
             raise HostNotAllowedError("this is not a name by which callers may call: see hosts in config.yaml")
         if downstream.client is not None:
             request.trail.client = downstream.client.name
         return downstream.client
 
-    def _turn_away(self, guesser: str, proof: Proof) -> None:
+    def _turn_away(self, guesser: str, guessed: Sequence[bytes]) -> None:
         """Refuse a caller that proves nothing."""
-        if proof.digests:
-            self._guesses.wrong(guesser, len(proof.digests))
+        if guessed:
+            self._guesses.wrong(guesser, len(guessed))
         if self._ring:
             raise KeyRequiredError("this needs a valid key: as Bearer token, or as Basic password")
         raise CallerNotAdmittedError("callers from this address are not admitted: see anonymous in config.yaml")

@@ -131,12 +131,12 @@ class Forwarder:
     def allows(self, request: Request) -> bool:
         """Tell whether a request that opened a tunnel would be forwarded now too."""
         try:
-            self._plan(request)
+            self._plan(request, again=True)
         except RequestError:
             return False
         return True
 
-    def _plan(self, request: Request) -> _Plan | Response:
+    def _plan(self, request: Request, *, again: bool = False) -> _Plan | Response:
         """Admit a caller, find where its request goes, and build the one that goes there; or answer its browser.
 
         All but who is admitted follows from its head alone, and from what its connection says of it.
@@ -150,7 +150,7 @@ class Forwarder:
             request.added = allowing(claim.origin)
             if route is not None and is_preflight(request.method, request.headers):
                 return preflight(request.headers, route.methods)
-        client = self._admission.admit(request, claim)
+        client = self._admission.admit(request, claim, again=again)
         limited = client is not None and client.methods is not None
         listener = request.downstream.listener
         try:

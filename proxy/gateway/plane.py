@@ -31,7 +31,7 @@ LOG = logging.getLogger("bearer_proxy.gateway")
 
 _FILES = resource.RLIMIT_NOFILE
 _RESERVED = 64 + REFUSED  # file descriptors for the store, the listeners, exchanges, spooled bodies, and who is refused
-_HANDSHAKES = 256  # of TLS, under way at a time
+_HANDSHAKES = 512  # of TLS, under way at a time; less where there are few files
 
 
 def callers_at_most(wanted: int, upstreams: int, handshakes: int = 0) -> int:
@@ -51,6 +51,12 @@ def callers_at_most(wanted: int, upstreams: int, handshakes: int = 0) -> int:
             soft = needed
     room = soft - _RESERVED - handshakes
     return max(1, min(wanted, max(room // 2, room - upstreams)))
+
+
+def handshakes_at_most() -> int:
+    """Give how many handshakes may be under way: each has a file, of which they get a quarter at most."""
+    hard = resource.getrlimit(_FILES)[1]
+    return _HANDSHAKES if hard == resource.RLIM_INFINITY else min(_HANDSHAKES, max(1, hard // 4))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +93,10 @@ class DataPlane:
         prepared = self.prepared(config)
         self._spool.check()
         self._sender = UpstreamSender(limits, Dialer(self._egress.trust, limits.connect_timeout, self._egress.environ))
-        own = config.own_listeners
+        own, handshakes = config.own_listeners, 0
         if any(address.tls for address in config.listeners):
-            self._tls = listener_tls(config.tls, _HANDSHAKES)
-        handshakes = 0 if self._tls is None else _HANDSHAKES
+            handshakes = handshakes_at_most()
+            self._tls = listener_tls(config.tls, handshakes)
         most = callers_at_most(limits.worker_connections, limits.max_connections, handshakes)
         if most < limits.worker_connections:
             LOG.warning("the system allows files for %d callers at a time only: raise its limit (ulimit -n)", most)
@@ -139,6 +145,8 @@ class DataPlane:
         """Take no more requests, let those in flight finish in time, then close."""
         for listener in self._accepting:
             close_listener(listener)
+        if self._tls is not None:
+            self._tls.handshakes.close()
         if self._server is not None:
             await self._server.stop(self._config.limits.shutdown_timeout)
         if self._sender is not None:

@@ -123,7 +123,8 @@ async def accept_callers(
         ssl_handshake_timeout=limits.client_header_timeout,
         ssl_shutdown_timeout=max(limits.lingering_timeout, _LEAST),
     )
-    return await loop.create_server(functools.partial(TakenIn, tls.handshakes, shake), sock=sock, backlog=_BACKLOG)
+    taken_in = functools.partial(TakenIn, tls.handshakes, shake, limits.client_header_timeout)
+    return await loop.create_server(taken_in, sock=sock, backlog=_BACKLOG)
 
 
 def listening_name(sock: socket.socket, *, tls: bool = False) -> str:

@@ -52,7 +52,7 @@ async def test_usage_errors_exit_2(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("credentials: {a: {provider: onecloud}}\n")
     done = await command("logout", "b", cwd=tmp_path)
     assert 2 == done.code
-    assert "there is no credential 'b'; there are: a" in done.err
+    assert "there is no credential of that name; there are: a" in done.err
 
 
 async def test_schema(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from tests.support.tls import Authority
 from tests.support.upstream import LIMIT, Upstream
 
 CALLERS = 70  # more than are looked at for one that gives way
-HANDSHAKES = 256  # at a time
+HANDSHAKES = 512  # at a time
 FEW = 40  # further connections that may be open: those that are being closed, or told that there are too many
 SOON = 3  # seconds, less than `lingering_timeout`
 
@@ -91,6 +91,24 @@ async def test_idle_before_slow(gateway: Tls) -> None:
             assert await idle.ended()
             await slow[0].send(b"Host: localhost\r\n\r\n")
             assert 200 == (await slow[0].answer()).status
+
+
+ANSWERED = {
+    "no route": b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n",
+    "no request": b"NONSENSE\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("others", [0, 2], ids=["alone", "before others"])
+@pytest.mark.parametrize("what", ANSWERED)
+async def test_answered_and_still_sending(gateway: Tls, what: str, others: int) -> None:
+    """Who has an answer already gives way first, and hides nobody else who can."""
+    async with callers(gateway, CALLERS - others, ANSWERED[what]) as done, callers(gateway, others):
+        for caller in done:
+            assert (await caller.answer()).status in (400, 404)
+        for _ in range(3):
+            async with gateway.caller() as new:
+                assert 200 == (await get(gateway, new)).status
 
 
 async def test_all_busy(gateway: Tls, upstream: Upstream) -> None:

@@ -233,3 +233,14 @@ async def test_another_protocol_to_the_same_api(bench, expected, upgrade):
     request.upgrade = upgrade
     (await bench.take(request)).close()
     assert expected == bench.vendor.requests[0].upgrade
+
+
+async def test_tunnels_that_are_looked_at_again(bench):
+    """Of many whose key opens no more each is told so, and none counts as a guess."""
+    allows = bench.take.allows
+    for _ in range(50):
+        assert [False, True] == [allows(asked(key)) for key in (WRONG, RIGHT)]
+    assert ("200", "erp") == await heard(bench, asked(RIGHT))
+    for _ in range(11):
+        await heard(bench, asked(WRONG, address="192.0.2.99"))
+    assert [False, True] == [allows(asked(key, address="192.0.2.99")) for key in (WRONG, RIGHT)]

@@ -75,6 +75,7 @@ async def echoing(
             yield connect
     finally:
         close_listener(listener)
+        tls.handshakes.close()
         await asyncio.gather(*ends)
 
 

@@ -129,7 +129,7 @@ class Connection(asyncio.Protocol):
         """Whether nothing is under way, and it can be closed at once."""
         if self.transport.is_closing() or self.transport.get_write_buffer_size():
             return False
-        return self.inbox.waiting or not self._heard
+        return self.inbox.waiting or not self._heard or self._lingers_until is not None
 
     def close(self) -> None:
         """Close, with nothing under way."""
@@ -208,17 +208,17 @@ class Connection(asyncio.Protocol):
                         break
                     self._watch(self.server.idle if self._served and inbox.fresh else self.server.head_limit)
                     await inbox.wait()
-                elif isinstance(item, Request):
-                    self._served = True
-                    if self._limit is not None:
-                        self._limit.stop(self)
-                    if not await Turn(self).run(item):
-                        break
-                    if self.drain.full:  # a caller that asks on and reads no answers
-                        await self.drain.drained()
-                else:
+                    continue
+                if self._limit is not None:
+                    self._limit.stop(self)
+                if not isinstance(item, Request):
                     await Turn(self).refuse(item)
                     break
+                self._served = True
+                if not await Turn(self).run(item):
+                    break
+                if self.drain.full:  # a caller that asks on and reads no answers
+                    await self.drain.drained()
             if not self.transport.is_closing():
                 await self._part()
         except RequestError:

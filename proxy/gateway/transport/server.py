@@ -122,8 +122,8 @@ class Server:
         return True
 
     def _made_room(self) -> bool:
-        """Close the caller that was idle longest; with none idle, the one that is longest in sending its head."""
-        for waiting in (self.idle, self.head_limit):
+        """Close one that has its answer and still sends; else who was idle longest; else who is longest with a head."""
+        for waiting in (self.lingering, self.idle, self.head_limit):
             spare = next((one for one in islice(waiting, _LOOK) if one.spare), None)
             if spare is not None:
                 waiting.stop(spare)

@@ -40,6 +40,11 @@ async def proxy(bare_proxy: Proxy, vendors: Sandbox) -> Proxy:
     return bare_proxy
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Three workers for two processors: what tests wait for are other processes, and at times the clock."""
+    return max(1, len(os.sched_getaffinity(0)) * 3 // 2)
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail a CI run that skipped a test: there everything is installed."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")

@@ -24,13 +24,16 @@ from tests.support.imports import bring
 ROOT = Path(__file__).parents[2]
 READY_WITHIN = 15.0  # seconds
 _PORTS = 12_000, 32_000  # below those that systems give out by themselves
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 _GIVEN: set[int] = set()
 
 
 def free_port() -> int:
-    """A port that is free, given out once, and that the system does not give to anybody's outgoing connections."""
+    """A port that is free, given out once, by one worker, and by the system to nobody's outgoing connections."""
+    first, last = _PORTS
     while True:
-        port = random.randrange(*_PORTS)
+        port = random.randrange(first + _WORKER, last, _WORKERS)
         if port in _GIVEN:
             continue
         _GIVEN.add(port)

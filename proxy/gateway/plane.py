@@ -15,7 +15,7 @@ from ..callers.guesses import Guesses
 from ..config import ClientConfig, Config
 from ..credentials.core import CredentialCore
 from ..egress import Egress
-from ..listen import ListenerTls, accept_callers, close_listener, listener_tls, listening_name, open_sockets
+from ..listen import HANDSHAKES, ListenerTls, accept_callers, close_listener, listener_tls, listening_name, open_sockets
 from ..metrics import Levels, Metrics
 from .accesslog import open_access_log
 from .admission import Admission
@@ -31,7 +31,6 @@ LOG = logging.getLogger("bearer_proxy.gateway")
 
 _FILES = resource.RLIMIT_NOFILE
 _RESERVED = 64 + REFUSED  # file descriptors for the store, the listeners, exchanges, spooled bodies, and who is refused
-_HANDSHAKES = 512  # of TLS, under way at a time; less where there are few files
 
 
 def callers_at_most(wanted: int, upstreams: int, handshakes: int = 0) -> int:
@@ -56,7 +55,7 @@ def callers_at_most(wanted: int, upstreams: int, handshakes: int = 0) -> int:
 def handshakes_at_most() -> int:
     """Give how many handshakes may be under way: each has a file, of which they get a quarter at most."""
     hard = resource.getrlimit(_FILES)[1]
-    return _HANDSHAKES if hard == resource.RLIM_INFINITY else min(_HANDSHAKES, max(1, hard // 4))
+    return HANDSHAKES if hard == resource.RLIM_INFINITY else min(HANDSHAKES, max(1, hard // 4))
 
 
 @dataclass(frozen=True, slots=True)

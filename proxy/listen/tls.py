@@ -19,7 +19,7 @@ from .handshakes import Handshakes
 
 SPEAK_TLS = "plain HTTP was spoken where TLS is: call https:// here"  # what nginx calls 497
 
-_HANDSHAKES = 1024  # at a time
+HANDSHAKES = 512  # at a time
 _NOT_TLS = ("HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "WRONG_VERSION_NUMBER")  # OpenSSL's words, for a first record
 
 
@@ -60,7 +60,7 @@ class ListenerTls(ssl.SSLContext):
         return session.context is not self._newest and session.getpeercert(binary_form=True) is not None
 
 
-def listener_tls(files: TlsFiles, handshakes: int = _HANDSHAKES) -> ListenerTls:
+def listener_tls(files: TlsFiles, handshakes: int = HANDSHAKES) -> ListenerTls:
     """Give the context of listeners marked ssl, with so many `handshakes` at a time at most.
 
     Raises `ListenError` with one sentence.

@@ -17,17 +17,10 @@ from proxy.errors import StoreError
 from proxy.secret import Secret
 
 from .conftest import NAME, NOW, record, within
+from .database import query
 
 A, B = (Secret(base64.urlsafe_b64encode(bytes([number]) * 32).decode()) for number in (1, 2))
 OTHER = record(name="other")
-
-
-def query(path, statement):
-    connection = sqlite3.connect(path, isolation_level=None)
-    try:
-        return connection.execute(statement).fetchall()
-    finally:
-        connection.close()
 
 
 def keys_in(path):

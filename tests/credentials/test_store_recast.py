@@ -16,6 +16,7 @@ from proxy.errors import StoreError
 from proxy.secret import Secret
 
 from .conftest import NAME, NOW, record, said, script, within
+from .database import query
 from .test_storefile import VERSION_1
 
 A, B = (Secret(base64.urlsafe_b64encode(bytes([number]) * 32).decode()) for number in (1, 2))
@@ -70,14 +71,6 @@ async def filled(store):
 def bytes_of(path):
     """Give all that stands in the file and beside it."""
     return b"".join(found.read_bytes() for found in sorted(path.parent.iterdir()) if found.is_file())
-
-
-def query(path, statement):
-    connection = sqlite3.connect(path, isolation_level=None)
-    try:
-        return connection.execute(statement).fetchall()
-    finally:
-        connection.close()
 
 
 async def test_encrypting_what_is_in_clear(opened, path):
